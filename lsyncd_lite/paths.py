@@ -1,0 +1,57 @@
+"""Paths are bytes from the kernel to argv; this is the one door to human text, and back.
+
+Text that came from a configuration or the command line is UTF-8 with
+surrogateescape, so that every byte string survives the way to str and back.
+"""
+
+
+def to_bytes(text):
+    """Return the bytes of a str that a reader or the command line made."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def to_text(path):
+    """Return the str that `to_bytes` turns into `path` again; not for people: see `show`."""
+    return path.decode("utf-8", "surrogateescape")
+
+
+def show(path):
+    """Return a path (bytes or str) for people: one line, whatever the name holds.
+
+    Everything that is not printable, and the backslash itself, is escaped, so that
+    a file name can neither forge a log line nor steer a terminal.
+    """
+    text = path if isinstance(path, str) else to_text(path)
+    if text.isprintable() and "\\" not in text:
+        return text
+    return "".join(map(_escape, text))
+
+
+def _escape(char):
+    if char == "\\":
+        return "\\\\"
+    if char.isprintable():
+        return char
+    if "\udc80" <= char <= "\udcff":  # a byte that is no UTF-8
+        return "\\x%02x" % (ord(char) - 0xDC00)
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def join(directory, name):
+    """Join two relative or absolute byte paths; b"" is the root of both."""
+    if not directory:
+        return name
+    if not name:
+        return directory
+    return directory + name if directory.endswith(b"/") else directory + b"/" + name
+
+
+def below(path, directory):
+    """Return `path` relative to `directory` (b"" for itself), or None where it is not in it.
+
+    Both are absolute and normalised, without a trailing slash (but for b"/").
+    """
+    if path == directory:
+        return b""
+    prefix = directory if directory.endswith(b"/") else directory + b"/"
+    return path[len(prefix):] if path.startswith(prefix) else None
