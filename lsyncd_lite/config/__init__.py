@@ -1,0 +1,1 @@
+"""Text → one checked Config. Knows nothing of what runs later."""

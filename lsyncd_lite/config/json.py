@@ -1,0 +1,66 @@
+"""JSON text → sections. Knows no key by name but "settings" and "sync"."""
+
+import json
+
+from lsyncd_lite.config.section import Entry, Section
+from lsyncd_lite.paths import show
+
+
+class _Object(list):
+    """The (key, value) pairs of an object, in order and with what was given twice."""
+
+
+def read(text, filename):
+    """Return (sections, errors) of JSON text.
+
+    Errors are lines `FILE:LINE: …` where the text is no JSON, else `FILE: PATH.OF.KEY: …`.
+    """
+    try:
+        top = json.loads(text, object_pairs_hook=_Object)
+    except json.JSONDecodeError as error:
+        return [], ["%s:%d: not JSON: %s in column %d" % (filename, error.lineno, error.msg, error.colno)]
+    except ValueError as error:  # a number of thousands of digits
+        return [], ["%s: not JSON: %s" % (filename, error)]
+    except RecursionError:
+        return [], ["%s: not a configuration: nested too deeply" % filename]
+    sections, errors = [], []
+    if not isinstance(top, _Object):
+        return [], ["%s: not a configuration: allowed: {\"settings\": {…}, \"sync\": […]}" % filename]
+    for name, value, path in _pairs(top, "", filename, errors):
+        if name == "settings" and isinstance(value, _Object):
+            sections.append(_section("settings", path, value, filename, errors))
+        elif name == "sync" and isinstance(value, list):
+            items = [value] if isinstance(value, _Object) else value
+            for index, item in enumerate(items):
+                place = "sync[%d]" % index
+                if isinstance(item, _Object):
+                    sections.append(_section("sync", place, item, filename, errors))
+                else:
+                    errors.append("%s: %s: allowed: an object" % (filename, place))
+        else:
+            errors.append("%s: %s: allowed: \"settings\" with an object, \"sync\" with an array of objects"
+                          % (filename, path))
+    return sections, errors
+
+
+def _section(kind, path, value, filename, errors):
+    entries = []
+    for key, item, place in _pairs(value, path + ".", filename, errors):
+        if isinstance(item, _Object):  # a table within a sync
+            entries += [Entry("%s.%s" % (key, name), raw, "%s: %s" % (filename, inner))
+                        for name, raw, inner in _pairs(item, place + ".", filename, errors)]
+        else:
+            entries.append(Entry(key, item, "%s: %s" % (filename, place)))
+    return Section(kind, "%s: %s" % (filename, path), entries)
+
+
+def _pairs(value, prefix, filename, errors):
+    """Yield (key, value, path for people) of an object once a key."""
+    seen = set()
+    for key, item in value:
+        path = prefix + show(key)
+        if key in seen:
+            errors.append("%s: %s: given twice" % (filename, path))
+        else:
+            seen.add(key)
+            yield key, item, path

@@ -1,0 +1,239 @@
+"""THE TABLE: everything known about every key, once.
+
+Readers, checks, `-help`, manual pages and the rsync argument builder are loops
+over these rows. A new key is a new row; nothing else in config/ knows keys by name
+unless it checks two of them against each other.
+"""
+
+from collections import namedtuple
+
+from lsyncd_lite.paths import show, to_bytes
+
+# name      as in lsyncd; what stands behind a dot in INI, inside an object in JSON
+# scopes    "settings", "sync", "settings sync" (inherited by every sync) or "rsync"
+# kind      a Kind below: checks and converts
+# default   the value when the key is absent; None: not set
+# help      one sentence for people
+# option    metavar of the command-line option of the same name ("" for a switch), None: no option
+# flag      rsync's own flag; one that ends in "=" takes the value
+Key = namedtuple("Key", "name scopes kind default help option flag", defaults=(None, None))
+
+# parse(raw) -> value, raising ValueError; allowed: what may stand there, for people
+Kind = namedtuple("Kind", "parse allowed choices", defaults=((),))
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True,
+             "false": False, "no": False, "off": False, "0": False}
+
+
+def _text(raw):
+    if isinstance(raw, (int, float)) and not isinstance(raw, bool):
+        raw = str(raw)
+    if not isinstance(raw, str) or not raw or "\0" in raw:
+        raise ValueError
+    to_bytes(raw)  # a lone surrogate from JSON is a ValueError
+    return raw
+
+
+def _boolean(raw):
+    return raw if isinstance(raw, bool) else _BOOLEANS[_text(raw).lower()]
+
+
+def _seconds(raw):
+    value = float(_text(raw))
+    if not 0 <= value < 1e9:
+        raise ValueError
+    return value
+
+
+def _lines(raw):
+    items = raw if isinstance(raw, list) else _text(raw).split("\n")
+    return tuple(_text(item) for item in items if item != "" and not _blank(item))
+
+
+def _blank(item):
+    return isinstance(item, str) and not item.strip()
+
+
+def _whole(minimum):
+    def parse(raw):
+        value = int(_text(raw))
+        if value < minimum:
+            raise ValueError
+        return value
+    return Kind(parse, "a whole number, %d or more" % minimum)
+
+
+def _choice(*names):
+    def parse(raw):
+        value = _text(raw)
+        if value not in names:
+            raise ValueError
+        return value
+    return Kind(parse, "one of: " + ", ".join(names), names)
+
+
+def _mode(raw):
+    name = _text(raw)
+    name = name[8:] if name.startswith("default.") else name
+    if name not in MODES:
+        raise ValueError
+    return name
+
+
+def _delete(raw):
+    return raw if raw in ("startup", "running") else _boolean(raw)
+
+
+FACILITIES = ("kern user mail daemon auth syslog lpr news uucp cron authpriv ftp "
+              "local0 local1 local2 local3 local4 local5 local6 local7").split()
+
+
+def _facility(raw):
+    name = _text(raw)
+    if name.isdigit() and int(name) < 24 or name in FACILITIES:
+        return name
+    raise ValueError
+
+
+MODES = ("rsync",)
+
+BOOL = Kind(_boolean, "true, false, yes, no, on, off, 1 or 0")
+SECONDS = Kind(_seconds, "a number of seconds, 0 or more")
+TEXT = Kind(_text, "a text that is not empty")
+FILE = Kind(_text, "a file name")
+LINES = Kind(_lines, "a list of texts (INI: one a line; JSON: an array of strings)")
+DELETE = Kind(_delete, "true, false, startup or running", ("true", "false", "startup", "running"))
+FACILITY = Kind(_facility, "one of: " + ", ".join(FACILITIES) + ", or a number below 24", FACILITIES)
+MODE = Kind(_mode, "one of: " + ", ".join(MODES), MODES)
+
+KEYS = (
+    # ---- settings ----------------------------------------------------------------------------
+    Key("logfile", "settings", FILE, None, "Append the log to this file instead of sending it to syslog.", "FILE"),
+    Key("pidfile", "settings", FILE, None, "Write the PID to this file and hold a lock on it.", "FILE"),
+    Key("nodaemon", "settings", BOOL, False, "Stay in the foreground and log to the terminal too.", ""),
+    Key("onepass", "settings", BOOL, False, "Do one full sync of every sync, then exit.", ""),
+    Key("statusFile", "settings", FILE, None, "Keep a status report in this file."),
+    Key("statusInterval", "settings", SECONDS, 10.0,
+        "Let at least this many seconds pass between two writes of the status report."),
+    Key("logfacility", "settings", FACILITY, None, "Syslog facility (default: user)."),
+    Key("logident", "settings", TEXT, None, "Syslog tag (default: lsyncd-lite)."),
+    Key("insist", "settings", BOOL, False,
+        "Keep going at start-up when a source is missing or a target cannot be reached.", ""),
+    Key("inotifyMode", "settings", _choice("CloseWrite", "Modify", "CloseWrite or Modify"), "CloseWrite",
+        "Which writes count as a change: when the file is closed, each write, or both."),
+    Key("maxProcesses", "settings", _whole(1), None, "Child processes at one time, over all syncs."),
+    Key("shutdownTimeout", "settings", SECONDS, 60.0,
+        "Seconds that pending changes and running children get after TERM before they are ended."),
+    Key("onFatal", "settings", _choice("isolate", "exit"), "isolate",
+        "When a sync fails for good: isolate it and run the others on, or exit."),
+    # ---- settings and sync -------------------------------------------------------------------
+    Key("delay", "settings sync", SECONDS, 15.0, "Gather changes for this many seconds.", "SECS"),
+    Key("maxDelays", "settings sync", _whole(1), 1000,
+        "Start before the delay is over when more changes than this are queued."),
+    # ---- sync --------------------------------------------------------------------------------
+    Key("name", "sync", TEXT, None, "Name of the sync in log and status (INI: the word in [sync NAME])."),
+    Key("mode", "sync", MODE, "rsync", "How changes travel."),
+    Key("source", "sync", FILE, None, "Local directory to watch."),
+    Key("target", "sync", LINES, None,
+        "Directory, host:dir, user@host:dir, rsync://host/module or host::module; a list mirrors to each."),
+    Key("maxProcesses", "sync", _whole(1), 1, "Children of this sync at one time."),
+    Key("exclude", "sync", LINES, (), "Patterns of what is not mirrored."),
+    Key("excludeFrom", "sync", FILE, None, "File of exclude patterns, one a line."),
+    Key("filter", "sync", LINES, (), "Ordered rules \"+ PATTERN\" or \"- PATTERN\"; the first match decides."),
+    Key("filterFrom", "sync", FILE, None, "File of filter rules, one a line."),
+    Key("delete", "sync", DELETE, True,
+        "Delete on the target what the source has not: always, never, at start-up or while running."),
+    Key("init", "sync", BOOL, True, "Begin with a full sync."),
+    Key("allowEmptySource", "sync", BOOL, False,
+        "Mirror an empty source, which empties the target (else refused: it may be a missing mount)."),
+    Key("batchSizeLimit", "sync", _whole(0), None,
+        "Files larger than this many bytes travel in a process of their own."),
+    # ---- rsync -------------------------------------------------------------------------------
+    Key("binary", "rsync", TEXT, "rsync", "The rsync to run."),
+    Key("_extra", "rsync", LINES, (), "Further arguments, passed as they are."),
+    Key("archive", "rsync", BOOL, False,
+        "Sets links, perms, times, group, owner, devices and specials unless they are set on their own."),
+    Key("acls", "rsync", BOOL, None, "Mirror ACLs.", flag="-A"),
+    Key("backup", "rsync", BOOL, None, "Keep what is replaced or deleted.", flag="-b"),
+    Key("checksum", "rsync", BOOL, None, "Compare by checksum, not by size and time.", flag="-c"),
+    Key("compress", "rsync", BOOL, None, "Compress what travels.", flag="-z"),
+    Key("copy_dirlinks", "rsync", BOOL, None, "Treat a link to a directory as that directory.", flag="-k"),
+    Key("copy_links", "rsync", BOOL, None, "Send what links point to.", flag="-L"),
+    Key("cvs_exclude", "rsync", BOOL, None, "Exclude what CVS does.", flag="-C"),
+    Key("devices", "rsync", BOOL, None, "Mirror device files.", flag="--devices"),
+    Key("dry_run", "rsync", BOOL, None, "Change nothing on the target.", flag="-n"),
+    Key("executability", "rsync", BOOL, None, "Mirror executability.", flag="-E"),
+    Key("group", "rsync", BOOL, None, "Mirror the group.", flag="-g"),
+    Key("hard_links", "rsync", BOOL, None, "Mirror hard links.", flag="-H"),
+    Key("ignore_times", "rsync", BOOL, None, "Send also what looks the same by size and time.", flag="-I"),
+    Key("ipv4", "rsync", BOOL, None, "Prefer IPv4.", flag="-4"),
+    Key("ipv6", "rsync", BOOL, None, "Prefer IPv6.", flag="-6"),
+    Key("keep_dirlinks", "rsync", BOOL, None, "Treat a link to a directory on the target as one.", flag="-K"),
+    Key("links", "rsync", BOOL, True, "Mirror symbolic links.", flag="-l"),
+    Key("omit_dir_times", "rsync", BOOL, None, "Leave out the times of directories.", flag="-O"),
+    Key("omit_link_times", "rsync", BOOL, None, "Leave out the times of links.", flag="-J"),
+    Key("one_file_system", "rsync", BOOL, None, "Stay on the file system of the source.", flag="-x"),
+    Key("owner", "rsync", BOOL, None, "Mirror the owner.", flag="-o"),
+    Key("perms", "rsync", BOOL, None, "Mirror permissions.", flag="-p"),
+    Key("protect_args", "rsync", BOOL, True, "Keep a remote shell from splitting names.", flag="-s"),
+    Key("prune_empty_dirs", "rsync", BOOL, None, "Leave out empty directories.", flag="-m"),
+    Key("quiet", "rsync", BOOL, None, "Print errors only.", flag="-q"),
+    Key("sparse", "rsync", BOOL, None, "Make sparse files sparse.", flag="-S"),
+    Key("specials", "rsync", BOOL, None, "Mirror fifos and sockets.", flag="--specials"),
+    Key("times", "rsync", BOOL, True, "Mirror modification times.", flag="-t"),
+    Key("update", "rsync", BOOL, None, "Skip files that are newer on the target.", flag="-u"),
+    Key("verbose", "rsync", BOOL, None, "Name what travels, in the log.", flag="-v"),
+    Key("whole_file", "rsync", BOOL, None, "Send whole files, not differences.", flag="-W"),
+    Key("xattrs", "rsync", BOOL, None, "Mirror extended attributes.", flag="-X"),
+    Key("append", "rsync", BOOL, None, "Append to shorter files.", flag="--append"),
+    Key("append_verify", "rsync", BOOL, None, "As append, and verify what was there.", flag="--append-verify"),
+    Key("copy_unsafe_links", "rsync", BOOL, None, "Send what links that leave the tree point to.",
+        flag="--copy-unsafe-links"),
+    Key("delete_excluded", "rsync", BOOL, None, "Delete what is excluded on the target, at a full sync.",
+        flag="--delete-excluded"),
+    Key("existing", "rsync", BOOL, None, "Create nothing new on the target.", flag="--existing"),
+    Key("inplace", "rsync", BOOL, None, "Write into files in place.", flag="--inplace"),
+    Key("backup_dir", "rsync", FILE, None, "Where backups go.", flag="--backup-dir="),
+    Key("bwlimit", "rsync", TEXT, None, "Limit of the rate, KiB per second.", flag="--bwlimit="),
+    Key("chmod", "rsync", TEXT, None, "Change permissions on the way.", flag="--chmod="),
+    Key("chown", "rsync", TEXT, None, "Change owner and group on the way.", flag="--chown="),
+    Key("groupmap", "rsync", TEXT, None, "Map groups.", flag="--groupmap="),
+    Key("password_file", "rsync", FILE, None, "File with the password for an rsync daemon.",
+        flag="--password-file="),
+    Key("rsh", "rsync", TEXT, None, "Remote shell (default: ssh with keep-alives and time-outs).",
+        flag="--rsh="),
+    Key("rsync_path", "rsync", TEXT, None, "The rsync to run on the target's host.", flag="--rsync-path="),
+    Key("suffix", "rsync", TEXT, None, "Suffix of backups.", flag="--suffix="),
+    Key("temp_dir", "rsync", FILE, None, "Where the target's rsync makes temporary files.", flag="--temp-dir="),
+    Key("timeout", "rsync", _whole(0), None,
+        "Seconds without traffic after which rsync gives up (default: 300 for remote targets).",
+        flag="--timeout="),
+    Key("usermap", "rsync", TEXT, None, "Map users.", flag="--usermap="),
+)
+
+# What archive = true sets where it is not set; recursion is ours to handle.
+ARCHIVE = ("links", "perms", "times", "group", "owner", "devices", "specials")
+
+# Tables within a sync; their keys are written TABLE.KEY.
+TABLES = ("rsync",)
+
+
+def scope(name):
+    """Return {full key: Key} of what may stand in a section: "settings" or "sync"."""
+    rows = {key.name: key for key in KEYS if name in key.scopes.split()}
+    if name == "sync":
+        rows.update(("%s.%s" % (table, key.name), key)
+                    for table in TABLES for key in KEYS if key.scopes == table)
+    return rows
+
+
+def parse(key, raw):
+    """Return the checked value of one key.
+
+    Raises ValueError with a sentence that says what is wrong and what is allowed.
+    """
+    try:
+        return key.kind.parse(raw)
+    except (ValueError, KeyError, OverflowError):
+        shown = show(raw) if isinstance(raw, str) else raw
+        raise ValueError("%r is not allowed here; allowed: %s" % (shown, key.kind.allowed)) from None
