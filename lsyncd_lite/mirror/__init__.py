@@ -1,0 +1,1 @@
+"""PURE: changes → jobs. Facts and the time come in as arguments, facts go out."""

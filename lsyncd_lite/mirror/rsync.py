@@ -1,0 +1,282 @@
+"""rsync mode: which rsync makes which places equal, and what its exit status means.
+
+A batch sends the paths themselves (`--files-from`), so its cost is the number of
+changes, not the size of their directories. The argument lists are measured facts; a
+comment names what each one avoids. Looks at the disk through the Source it is handed.
+"""
+
+import re
+import stat
+
+from lsyncd_lite.config import settings
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
+from lsyncd_lite.mirror.job import Job, Verdict
+from lsyncd_lite.paths import show, to_bytes
+
+# What a job is for: the word in the log, and how its end is read.
+PROBE, FULL, BATCH, REMOVAL = "probe", "full sync", "batch", "removal"
+
+# rsync(1), EXIT VALUES. 24: a file vanished, and its disappearance is a queued change of its own.
+_VERDICTS = {0: Verdict.OK, 24: Verdict.OK, 23: Verdict.PARTIAL,
+             **dict.fromkeys((3, 5, 6, 10, 11, 12, 14, 20, 21, 22, 30, 35, 255), Verdict.AGAIN)}
+_EMPTY_SOURCE = 25  # --max-delete=0 stopped a deletion
+
+# Receivers with a certain hardening of 2026 end with 2 and this message at a missing entry.
+_REFUSES_MISSING = b"invalid file mode 00"
+
+# Keep-alives and limits: a dead peer has to end a job, and nothing may ask for a password.
+_SSH = b"ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
+_TIMEOUT = b"--timeout=300"
+_CONNECT_TIMEOUT = b"--contimeout=60"
+
+# A name that no source holds.
+_NOTHING = b".probe-\001"
+
+
+class Rsync:
+    """The mode of one sync; `environ` (dict of bytes) is the environment of its children."""
+
+    def __init__(self, config, environ):
+        self.config = config
+        self._receiver_is_broken = False
+        self._deletes_in_full = config.delete in (True, "startup")
+        self._deletes_in_batch = config.delete in (True, "running")
+        self._options = (_table_options(config.rsync) + _connection_options(config, environ)
+                         + [b"--modify-window=-1"])  # a change of the same size within the same second
+        self._rules = [b"--filter=%s %s" % (to_bytes(sign), pattern) for sign, pattern, _where in config.rules]
+        self._extra = [to_bytes(argument) for argument in config.rsync._extra]
+
+    def probe(self):
+        """Return the Job that asks if the receiver takes missing entries; None where none will be sent."""
+        if not self._deletes_in_batch:
+            return None
+        return self._listed(PROBE, [b"-n", b"--delete-missing-args"], [_NOTHING], [])
+
+    def plan(self, entries, source, settled):
+        """Return the Jobs that make (path, marks) entries equal; nothing to do is an empty list.
+
+        source: a Source. settled (seconds since the epoch): all that the target holds
+        was read from the source before.
+        """
+        return _Plan(self, source, settled).jobs(entries)
+
+    def verdict(self, job, status, output):
+        """Return (Verdict, words) for a job that ended.
+
+        status: exit status, or the negative number of the signal that killed it, or None
+        when it could not be started; output: list of its lines (bytes).
+        """
+        if status is None:
+            return Verdict.AGAIN, show(output[0])
+        if status < 0:
+            return Verdict.AGAIN, "killed by signal %d" % -status
+        refused = any(_REFUSES_MISSING in line for line in output)
+        if status == 2 and refused and job.purpose in (PROBE, BATCH) and not self._receiver_is_broken:
+            self._receiver_is_broken = True
+            return Verdict.REDO, "the receiver refuses missing entries; removals go in an rsync of their own"
+        if status == _EMPTY_SOURCE and b"--max-delete=0" in job.argv:
+            return Verdict.AGAIN, ("source %s is empty and the target is not: refused to empty it "
+                                   "(a missing mount? allowEmptySource = yes to mean it)"
+                                   % show(self.config.source))
+        if 128 < status < 255:  # how a shell tells of a signal
+            verdict = Verdict.AGAIN
+        else:
+            verdict = _VERDICTS.get(status, Verdict.DIE)
+        words = "rsync ended with %d" % status
+        return verdict, "%s: %s" % (words, show(output[0])) if output else words
+
+    def _argv(self, options, rules=()):
+        source = self.config.source
+        return [to_bytes(self.config.rsync.binary), *self._options, *options, *rules, *self._extra,
+                source if source.endswith(b"/") else source + b"/", self.config.target]
+
+    def _listed(self, purpose, options, names, entries):
+        """Return a Job that gives rsync names; "./" keeps "#" and ";" from being comments."""
+        argv = self._argv([*options, b"--from0", b"--files-from=-"], self._rules)
+        return Job(argv, b"".join([b"./%s\0" % name for name in names]), entries, purpose)
+
+    def full(self, entries, source):
+        """Return the Job that makes the whole target equal."""
+        options = [b"-r", b"--force"]
+        if self._deletes_in_full:
+            options.append(b"--delete")
+            if self.config.rsync.delete_excluded:
+                options.append(b"--delete-excluded")
+            if not self.config.allowEmptySource and source.is_empty():
+                options.append(b"--max-delete=0")
+        return Job(self._argv(options, self._rules), None, entries, FULL)
+
+    def batch(self, names, entries, again=False):
+        """Return the Job that makes listed names equal; again: whatever size and time say."""
+        if self._deletes_in_batch:
+            options = [b"--delete", b"--delete-missing-args", b"--force"]
+        else:
+            options = [b"--ignore-missing-args", b"--force"]
+        if again:
+            options.append(b"--ignore-times")
+        return self._listed(BATCH, options, names, entries)
+
+    def attributes(self, entries):
+        """Return the Job that makes the root's own attributes equal.
+
+        "." and "./" would mean its content, too; a list of nothing leaves the root alone.
+        """
+        return self._listed(BATCH, [b"--ignore-missing-args"], [_NOTHING], entries)
+
+    def removal(self, names, entries):
+        """Return the Job that removes listed names by a filter that shows rsync nothing else."""
+        patterns = {}  # in order, once each
+        for name in names:
+            parts = name.split(b"/")
+            for depth in range(1, len(parts)):
+                patterns[_literal(b"/" + b"/".join(parts[:depth])) + b"/"] = None
+            patterns[_literal(b"/" + name)] = None
+            patterns[_literal(b"/" + name, wild=True) + b"/***"] = None
+        argv = self._argv([b"-r", b"--delete", b"--force"],
+                          [*self._rules, b"--from0", b"--include-from=-", b"--exclude=*"])
+        return Job(argv, b"".join([pattern + b"\0" for pattern in patterns]), entries, REMOVAL)
+
+    @property
+    def splits_removals(self):
+        """Whether missing names need `removal`: the receiver takes none in a batch."""
+        return self._receiver_is_broken and self._deletes_in_batch
+
+    @property
+    def skips_missing(self):
+        """Whether missing names need nothing at all."""
+        return not self._deletes_in_batch
+
+
+class _Plan:
+    """Sorts entries into jobs, looking at each directory once.
+
+    Size and time cannot be trusted for a file whose content may have changed but whose
+    time is one that the target may know already (`touch -r`, `cp -p`, archives): these
+    are sent whatever they look like. Only files with changed attributes must not be.
+    """
+
+    def __init__(self, mode, source, settled):
+        self._mode = mode
+        self._source = source
+        self._settled = settled
+        self._real = {b"": True}  # directory → it is one, and no link
+        self._taken = {}          # what is listed already → the entries that go with it
+        self._root, self._removal = ([], []), ([], [])
+        self._plain, self._doubtful, self._unchanged = ([], []), ([], []), ([], [])
+        self._large = []
+        self._linked = False
+
+    def jobs(self, entries):
+        """Return the jobs, removals first: they make room."""
+        mode = self._mode
+        if any(not path and marks & WHOLE for path, marks in entries):
+            return [mode.full(entries, self._source)]
+        for path, marks in entries:
+            place = self._standing(path)
+            item = (place, marks if place == path else PLACE)
+            if item not in self._taken:
+                self._taken[item] = self._sort(*item)
+            self._taken[item].append((path, marks))
+        if self._linked:
+            return [mode.full(entries, self._source)]
+        jobs = []
+        if self._removal[0]:
+            jobs.append(mode.removal(*self._removal))
+        plain, doubtful = self._plain, self._doubtful
+        if doubtful[0] and not self._unchanged[0]:
+            doubtful, plain = _both(plain, doubtful), ([], [])
+        else:
+            plain = _both(plain, self._unchanged)
+        for names, taken, again in (plain + (False,), doubtful + (True,)):
+            if names:  # the root's attributes ride along
+                jobs.append(mode.batch(names, taken + self._root[1], again))
+                self._root = ([], [])
+        if self._root[0]:
+            jobs.append(mode.attributes(self._root[1]))
+        return jobs + [mode.batch(names, taken, again) for names, taken, again in self._large]
+
+    def _standing(self, path):
+        """Return the path, or its topmost parent that is missing or no directory any more.
+
+        A list with a path below such a parent makes rsync fail, or create a directory
+        on the target where the source has none.
+        """
+        end = path.find(b"/")
+        while end >= 0:
+            parent = path[:end]
+            real = self._real.get(parent)
+            if real is None:
+                facts = self._source.lstat(parent)
+                real = self._real[parent] = facts is not None and stat.S_ISDIR(facts.st_mode)
+            if not real:
+                return parent
+            end = path.find(b"/", end + 1)
+        return path
+
+    def _sort(self, place, marks):
+        """List a place where it belongs; return the list that takes the entries it stands for."""
+        mode = self._mode
+        facts = self._source.lstat(place)
+        if facts is None:
+            if mode.skips_missing:
+                return []
+            return _put(self._removal if mode.splits_removals else self._plain, place)
+        if not place:
+            return _put(self._root, place)
+        if stat.S_ISDIR(facts.st_mode):
+            if not marks & WHOLE:
+                return _put(self._plain, place)
+            names = [name + b"/" for name in self._source.directories(place)]
+            return _put(self._doubtful if marks & FRESH else self._unchanged, *names)
+        if not stat.S_ISREG(facts.st_mode):
+            return _put(self._plain, place)
+        if facts.st_nlink > 1 and mode.config.rsync.hard_links:
+            self._linked = True  # its other names are known to a full sync only
+        again = marks & FRESH and facts.st_mtime <= self._settled
+        if mode.config.batchSizeLimit is not None and facts.st_size > mode.config.batchSizeLimit:
+            self._large.append(([place], [], again))
+            return self._large[-1][1]
+        return _put(self._doubtful if again else self._plain if marks & FRESH else self._unchanged, place)
+
+
+def _put(group, *names):
+    group[0].extend(names)
+    return group[1]
+
+
+def _both(one, other):
+    return one[0] + other[0], one[1] + other[1]
+
+
+def _table_options(table):
+    """Return rsync's own options for what its table sets."""
+    short, long = b"", []
+    for key in settings.KEYS:
+        value = getattr(table, key.name) if key.scopes == "rsync" and key.flag else None
+        if not value or key.name == "delete_excluded":  # that one goes with --delete
+            continue
+        if key.flag.endswith("="):
+            long.append(to_bytes(key.flag + str(value)))
+        elif key.flag.startswith("--"):
+            long.append(to_bytes(key.flag))
+        else:
+            short += to_bytes(key.flag[1:])
+    return [b"-" + short] * bool(short) + long
+
+
+def _connection_options(config, environ):
+    """Return what keeps a remote job from waiting for ever, where the user has not said it."""
+    if config.local:
+        return []
+    options = [_TIMEOUT] if config.rsync.timeout is None else []
+    daemon = config.target.startswith(b"rsync://") or b"::" in config.target.partition(b"/")[0]
+    if config.rsync.rsh is None and b"RSYNC_RSH" not in environ:
+        options.append(_CONNECT_TIMEOUT if daemon else b"--rsh=" + _SSH)
+    return options
+
+
+def _literal(path, wild=None):
+    """Return a path as a pattern; a backslash escapes only in a pattern with wildcards (rsync(1))."""
+    if wild or re.search(rb"[*?[]", path):
+        return re.sub(rb"([\\*?[])", rb"\\\1", path)
+    return path

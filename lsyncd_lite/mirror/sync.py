@@ -1,0 +1,297 @@
+"""A Sync: one source → target pair. Its queue, its state, when it is due, what an exit means.
+
+It is told the time (`now`: seconds of a clock that never jumps) and asked for jobs;
+it neither waits nor spawns nor logs. Two queues: `queue` holds changes, `held` what a
+job left undone while the target itself works, so that one unreadable file does not
+keep others waiting. Nothing leaves either before it is known to be on the target.
+"""
+
+import enum
+from collections import deque, namedtuple
+
+from lsyncd_lite.mirror.change import FRESH, WHOLE
+from lsyncd_lite.mirror.filters import Filter
+from lsyncd_lite.mirror.job import Verdict
+from lsyncd_lite.mirror.queue import Queue
+from lsyncd_lite.paths import below, join
+
+RETRY_LONGEST = 60.0   # seconds between two tries at a target that does not work
+FAILED_RETRY = 300.0   # seconds between two tries of a sync that failed for good
+ABSENT_RETRY = 1.0     # seconds between two looks for a missing source
+
+
+class State(enum.Enum):
+    """What a sync is at, in the words of the status file."""
+
+    STARTING = "starting"
+    SYNCING = "syncing"
+    IDLE = "idle"
+    WAITING = "waiting"
+    FAILED = "failed"
+    ABSENT = "no source"
+
+
+# What a job's end came to: the verdict, words for the log (None: nothing to say),
+# and whether it must end the program.
+Outcome = namedtuple("Outcome", "verdict words fatal")
+
+
+class Sync:
+    """One pair. `config` is its SyncConfig; `jitter()` returns a number from 0 to 1."""
+
+    def __init__(self, config, mode, now, wall, jitter, insist=False, onepass=False):
+        self.config = config
+        self.mode = mode
+        self.filter = Filter(config.rules + config.extra_rules)
+        self.queue = Queue()
+        self.held = Queue()
+        self.running = set()
+        self._ready = deque()      # planned jobs that wait for a process
+        self._jitter = jitter
+        self._probe = mode.probe()
+        self._settled = wall       # all that the target holds was read before (wall clock)
+        self.starting = config.init or onepass
+        self._must_start = self.starting and not insist
+        self.stopping = False
+        self.absent = False        # the source is not there
+        self.failed = False        # for good, as far as the last job told
+        self.retry_at = None       # no job before this
+        self.held_at = None        # nothing of `held` before this
+        self._full_after = now     # a full sync of a busy tree must not follow on the last at once
+        self._failures = 0         # in a row, of jobs
+        self._held_failures = 0    # in a row, of what is held
+        self._blocked = False      # all that is due touches what is running
+        self.last_success = None   # wall clock
+        self.last_error = None     # words
+        self.failing_since = None  # wall clock
+        if self.starting:
+            self.queue.add(b"", WHOLE, now - config.delay)
+
+    # ---- changes come in ---------------------------------------------------------------------
+
+    def offer(self, directory, names, now):
+        """Take changes: {name: (marks, is_dir)} in an absolute directory, as far as they are its own."""
+        inside = below(directory, self.config.source)
+        if inside is not None:
+            for name, (marks, is_dir) in names.items():
+                if not self.filter.excludes(inside, name, is_dir):
+                    self._add(join(inside, name), marks, now)
+            return
+        for name, (marks, _is_dir) in names.items():  # the source lies in a larger watched tree
+            if below(self.config.source, join(directory, name)) is not None:
+                self._add(b"", marks & WHOLE, now)
+
+    def want_full(self, now):
+        """Queue the whole source."""
+        self._add(b"", WHOLE, now)
+
+    def _add(self, path, marks, now):
+        self.queue.add(path, marks, now)
+        self._blocked = False
+
+    def wants_directory(self, path):
+        """Tell whether an absolute directory has to be watched for this sync."""
+        inside = below(path, self.config.source)
+        if inside is None:
+            return below(self.config.source, path) is not None
+        directory, _slash, name = inside.rpartition(b"/")
+        return not inside or not self.filter.excludes(directory, name, True)
+
+    # ---- jobs go out -------------------------------------------------------------------------
+
+    def next_deadline(self):
+        """Return the time at which a job may be due; None: not before something happens."""
+        if len(self.running) >= self.config.maxProcesses or self.stopping and self.retry_at is not None:
+            return None
+        if self._probe:
+            due = None if self.running else _AT_ONCE
+        elif self._ready:
+            due = _AT_ONCE
+        else:
+            due = min([at for at in (self._queue_due(), self._held_due()) if at is not None], default=None)
+        return due if due is None or self.retry_at is None else max(due, self.retry_at)
+
+    def _queue_due(self):
+        if not self.queue or self._blocked:
+            return None
+        if self.stopping:
+            return _AT_ONCE
+        early = len(self.queue) > self.config.maxDelays
+        due = _AT_ONCE if early else self.queue.since + self.config.delay
+        return max(due, self._full_after) if self.queue.is_whole() else due
+
+    def _held_due(self):
+        return self.held_at if self.held and not self._blocked and not self.stopping else None
+
+    def take_job(self, now, source):
+        """Return the Job to spawn now, or None; source: a Source."""
+        due = self.next_deadline()
+        if due is None or due > now:
+            return None
+        if not source.is_directory():
+            self.absent, self.retry_at = True, now + ABSENT_RETRY
+            return None
+        if self.absent:
+            self.absent, self.retry_at = False, None
+        if not self._probe and not self._ready:
+            queue_due = self._queue_due()
+            if queue_due is not None and queue_due <= now:
+                self._plan(self.queue, False, source)
+            else:
+                self._plan(self.held, True, source)
+        job = self._probe or (self._ready.popleft() if self._ready else None)
+        if job is not None:
+            job.began = now
+            self.running.add(job)
+        return job
+
+    def _plan(self, queue, held, source):
+        """Turn what is in a queue, but for what touches running jobs, into ready jobs."""
+        since = queue.since
+        if queue is self.queue and queue.is_whole():
+            self.held.clear()
+        if self.running:
+            busy = Queue(bound=float("inf"))
+            for job in self.running:
+                busy.put_back(job.entries, since)
+            entries = queue.take(lambda path: not busy.related(path))
+            self._blocked = not entries
+        else:
+            entries = queue.take()
+        settled = float("inf") if self.running else self._settled
+        for job in self.mode.plan(entries, source, settled):
+            job.since, job.held = since, held
+            self._ready.append(job)
+
+    # ---- jobs come back ----------------------------------------------------------------------
+
+    def on_exit(self, job, status, output, now, wall):
+        """Take note of a job's end; return the Outcome.
+
+        status: exit status, negative signal number, or None when it could not be
+        started; output: list of lines (bytes).
+        """
+        self.running.discard(job)
+        self._blocked = False
+        verdict, words = self.mode.verdict(job, status, output)
+        if job is self._probe:
+            if verdict in (Verdict.OK, Verdict.REDO) or not self.starting:
+                self._probe = None
+                return Outcome(Verdict.OK, words if verdict is Verdict.REDO else None, False)
+        else:
+            self._settled = wall
+        full = bool(job.entries) and job.entries[0][0] == b"" and job.entries[0][1] & WHOLE
+        lasted = now - job.began
+        if full:
+            self._full_after = now + lasted
+        if verdict is Verdict.OK:
+            return self._succeeded(job, full, lasted, wall)
+        self.last_error = words
+        self.failing_since = self.failing_since or wall
+        back = self.held if verdict is Verdict.PARTIAL or job.held else self.queue
+        in_trouble = bool(self.held)
+        entries = job.entries
+        if verdict is Verdict.PARTIAL:  # what could be sent is sent: a large tree is not sent again for one file
+            entries = [(path, marks & ~FRESH if marks & WHOLE else marks) for path, marks in entries]
+        back.put_back(entries, job.since)
+        if verdict is Verdict.PARTIAL:
+            self.starting = self.starting and not full
+            self._hold(now, 3 * lasted if full else 0, in_trouble and not job.held)
+            return Outcome(verdict, words, False)
+        self._unplan()
+        if verdict is Verdict.REDO:
+            return Outcome(verdict, words, False)
+        self._failures += 1
+        self.retry_at = now + self._back_off(self._failures)
+        if verdict is Verdict.DIE:
+            self.failed = True
+            self.queue.add(b"", WHOLE, now)
+            self.retry_at = now + FAILED_RETRY
+        return Outcome(verdict, words, self.starting and self._must_start)
+
+    def _succeeded(self, job, full, lasted, wall):
+        if full:
+            self.starting = False
+        self._failures, self.retry_at, self.failed = 0, None, False
+        self.last_success = wall
+        if job.held and not self.held:
+            self._held_failures = 0
+        if not self.held:
+            self.last_error = self.failing_since = None
+        count = len(job.entries)
+        words = ("full sync finished after %.1f s" % lasted if full
+                 else "%d change%s mirrored in %.1f s" % (count, "s" * (count != 1), lasted))
+        return Outcome(Verdict.OK, words, False)
+
+    def _hold(self, now, rest, again):
+        """Set when what is held is tried again; `again`: new changes fail, too, and have to wait with it."""
+        if not again:
+            self._held_failures += 1
+            self.held_at = now + max(self._back_off(self._held_failures), rest)
+        else:
+            self.held_at = max(self.held_at, now + self._back_off(1))
+            self.retry_at = self.held_at
+
+    def _back_off(self, failures):
+        """Return the seconds to wait after so many failures in a row."""
+        shortest = max(self.config.delay, 1.0)
+        longest = max(RETRY_LONGEST, shortest)
+        return min(longest, shortest * 2 ** min(failures - 1, 16) * (1 + self._jitter() / 4))
+
+    def _unplan(self):
+        """Put planned jobs back: by the time they can run, they may look different."""
+        while self._ready:
+            job = self._ready.popleft()
+            (self.held if job.held else self.queue).put_back(job.entries, job.since)
+
+    # ---- what others want to know ------------------------------------------------------------
+
+    def inherit(self, other):
+        """Take over what another sync of the same pair has not mirrored yet."""
+        other._unplan()
+        for queue in (other.queue, other.held):
+            self.queue.put_back(queue.entries(), queue.since)
+        for job in other.running:
+            self.queue.put_back(job.entries, job.since)
+
+    def stop(self):
+        """Send what is pending as soon as possible, and try nothing twice."""
+        self.stopping = True
+
+    @property
+    def pending(self):
+        """The number of queued places that are not in flight."""
+        return len(self.queue) + len(self.held) + sum(len(job.entries) for job in self._ready)
+
+    @property
+    def in_flight(self):
+        """The number of places that running jobs make equal."""
+        return sum(len(job.entries) for job in self.running)
+
+    @property
+    def oldest(self):
+        """The time of the oldest change that is not known to be on the target, or None."""
+        times = [self.queue.since, self.held.since]
+        times += [job.since for job in list(self.running) + list(self._ready)]
+        return min([at for at in times if at is not None], default=None)
+
+    @property
+    def state(self):
+        """What the sync is at."""
+        if self.failed:
+            return State.FAILED
+        if self.absent:
+            return State.ABSENT
+        if self.starting and self.retry_at is None:
+            return State.STARTING
+        if self.running or self._ready:
+            return State.SYNCING
+        return State.WAITING if self.retry_at is not None or self.held else State.IDLE
+
+    @property
+    def next_try(self):
+        """The time of the next try where something failed, or None."""
+        return self.retry_at if self.retry_at is not None else self.held_at if self.held else None
+
+
+_AT_ONCE = float("-inf")
