@@ -1,0 +1,1 @@
+"""State → what people and machines read."""

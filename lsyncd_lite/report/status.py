@@ -1,0 +1,54 @@
+"""The status file: what a person, or a script written for lsyncd, wants to know."""
+
+import os
+import time
+
+from lsyncd_lite.paths import show
+
+
+def render(syncs, watched, now, wall):
+    """Return the text (str) of the report.
+
+    syncs: Syncs; watched: number of watched directories; now: the syncs' clock;
+    wall: seconds since the epoch.
+    """
+    lines = ["Lsyncd-lite status report at %s" % time.strftime("%a %b %d %H:%M:%S %Y", time.localtime(wall)), ""]
+    for sync in syncs:
+        config = sync.config
+        source = config.source if config.source.endswith(b"/") else config.source + b"/"
+        lines += ["Sync %s source=%s target=%s" % (show(config.name), show(source), show(config.target)),
+                  "There are %d delays" % sync.pending,
+                  "State: %s" % sync.state.value,
+                  "In flight: %d" % sync.in_flight]
+        if sync.oldest is not None:
+            lines.append("Oldest pending: %d s" % max(0, now - sync.oldest))
+        lines.append("Last success: %s" % _date(sync.last_success))
+        if sync.next_try is not None:
+            lines.append("Next try: in %d s" % max(0, sync.next_try - now))
+        if sync.last_error is not None:
+            lines.append("Failing since: %s" % _date(sync.failing_since))
+            lines.append("Last error: %s" % sync.last_error)
+        lines.append("")
+    lines.append("Inotify watching %d directories" % watched)
+    return "\n".join(lines) + "\n"
+
+
+def write(path, text):
+    """Replace a file (absolute bytes) with the text at once; raise OSError. A link is replaced, not followed."""
+    aside = path + b".new"
+    try:
+        os.unlink(aside)
+    except FileNotFoundError:
+        pass
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    try:
+        with open(fd, "wb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+        os.rename(aside, path)
+    except OSError:
+        os.unlink(aside)
+        raise
+
+
+def _date(wall):
+    return "never" if wall is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))

@@ -1,0 +1,1 @@
+"""The other edges of the kernel: waiting, processes, log, pidfile, the terminal left behind."""

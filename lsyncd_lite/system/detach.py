@@ -1,0 +1,35 @@
+"""Leaving the terminal: the starter ends only when the daemon works, or with its error."""
+
+import os
+import sys
+
+
+class Detached:
+    """What the daemon tells its starter, once."""
+
+    def __init__(self):
+        """Fork twice and begin a session (daemon(7)); only the daemon returns.
+
+        The starter exits with 0 when `ready` is called, and otherwise with 255 when the
+        daemon ends; what the daemon writes to stderr until then goes to the starter's.
+        """
+        reader, self._writer = os.pipe2(os.O_CLOEXEC)
+        if os.fork():
+            os.close(self._writer)
+            os._exit(0 if os.read(reader, 1) else 255)
+        os.close(reader)
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        os.chdir("/")
+
+    def ready(self):
+        """Leave the terminal and let the starter end."""
+        sys.stdout.flush()
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        if null > 2:
+            os.close(null)
+        os.write(self._writer, b"+")
+        os.close(self._writer)

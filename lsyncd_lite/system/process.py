@@ -1,0 +1,135 @@
+"""Children: spawn, read what they print, reap, end. Knows nothing of what they are for.
+
+Each child has a process group of its own, default signals, /dev/null or a memory file
+as its standard input and a pipe to us as its output.
+"""
+
+import os
+import signal
+
+_OUTPUT_KEPT = 50   # lines of a child's output that are kept for whoever judges its end
+_LINE_LONGEST = 4096
+
+
+class Children:
+    """All children of this process.
+
+    loop: a Loop; on_line(tag, line): called with every line (bytes) a child prints.
+    """
+
+    def __init__(self, loop, on_line):
+        self._loop = loop
+        self._on_line = on_line
+        self._running = {}  # pid → _Child
+        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+
+    def __len__(self):
+        return len(self._running)
+
+    def spawn(self, tag, argv, stdin):
+        """Start argv (list of bytes) with bytes, or None, as its input; raise OSError if that fails."""
+        source = self._null if stdin is None else _memory_file(stdin)
+        output, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            os.set_blocking(output, False)
+            pid = os.posix_spawnp(
+                argv[0], argv, os.environb,
+                file_actions=[(os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, writer, 1),
+                              (os.POSIX_SPAWN_DUP2, writer, 2)],
+                setpgroup=0, setsigmask=(), setsigdef=_SIGNALS)
+        except OSError:
+            os.close(output)
+            raise
+        finally:
+            os.close(writer)
+            if source != self._null:
+                os.close(source)
+        child = self._running[pid] = _Child(tag, pid, output)
+        self._loop.add(output, lambda: self._drain(child))
+
+    def _drain(self, child):
+        """Read what a child has printed so far."""
+        while child.output is not None:
+            try:
+                data = os.read(child.output, 65536)
+            except BlockingIOError:
+                return
+            if not data:
+                self._loop.remove(child.output)
+                os.close(child.output)
+                child.output = None
+                data = b"\n" if child.rest else b""
+            *lines, child.rest = (child.rest + data).split(b"\n")
+            if len(child.rest) > _LINE_LONGEST:
+                lines.append(child.rest)
+                child.rest = b""
+            for line in lines:
+                line = line.rstrip(b"\r")
+                if line:
+                    if len(child.lines) < _OUTPUT_KEPT:
+                        child.lines.append(line)
+                    self._on_line(child.tag, line)
+
+    def reap(self):
+        """Return a list of (tag, status, lines) of the children that ended.
+
+        status: exit status, or the negative number of the signal. Whoever else's
+        children have become ours (as PID 1) are reaped and forgotten.
+        """
+        ended = []
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return ended
+            if pid == 0:
+                return ended
+            child = self._running.pop(pid, None)
+            if child is not None:
+                self._drain(child)
+                status = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                ended.append((child.tag, status, child.lines))
+
+    def kill(self, number, chosen=None):
+        """Send a signal to the process group of every child, or of those whose tag is chosen(tag)."""
+        for child in self._running.values():
+            if chosen is None or chosen(child.tag):
+                try:
+                    os.killpg(child.pid, number)
+                except ProcessLookupError:
+                    pass  # it ended and is not reaped yet
+
+
+class _Child:
+    """One child; output is None once its end of the pipe is closed."""
+
+    __slots__ = ("tag", "pid", "output", "rest", "lines")
+
+    def __init__(self, tag, pid, output):
+        self.tag = tag
+        self.pid = pid
+        self.output = output
+        self.rest = b""
+        self.lines = []
+
+
+def _memory_file(data):
+    """Return a descriptor of an anonymous file that holds data, at its beginning."""
+    try:
+        fd = os.memfd_create("list", os.MFD_CLOEXEC)
+    except (AttributeError, OSError):  # an old C library or kernel
+        import tempfile
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(fd, view):]
+        os.lseek(fd, 0, os.SEEK_SET)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+_SIGNALS = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
