@@ -1,0 +1,7 @@
+"""`python3 -m lsyncd_lite`."""
+
+import sys
+
+from lsyncd_lite.cli import main
+
+sys.exit(main())

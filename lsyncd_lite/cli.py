@@ -1,0 +1,200 @@
+"""The command line: what was typed → a configuration → a daemon, a check or an answer.
+
+Options come from the settings table. Every problem is one line on stderr and exit
+status 255.
+"""
+
+import os
+import sys
+
+from lsyncd_lite import __version__
+from lsyncd_lite.config import config as configuration
+from lsyncd_lite.config import settings
+from lsyncd_lite.errors import ConfigError, Fatal
+from lsyncd_lite.mirror.filters import Filter
+from lsyncd_lite.paths import below, show, to_bytes
+from lsyncd_lite.system import log as logging
+
+FAILURE = 255
+
+_FORMS = """usage: lsyncd-lite [OPTIONS] CONFIG
+       lsyncd-lite [OPTIONS] -rsync SOURCE TARGET [-rsync SOURCE TARGET ...]
+       lsyncd-lite -check CONFIG
+       lsyncd-lite -test-filter PATH CONFIG
+"""
+
+# Options that are no settings: name, metavars, help.
+_OTHERS = (
+    ("rsync", "SOURCE TARGET", "Mirror SOURCE to TARGET with rsync; may be given several times."),
+    ("log", "CATEGORY", "Log all, scarce (errors only) or one category more: %s." % ", ".join(logging.DEBUG)),
+    ("check", "", "Read the configuration, say OK or what is wrong with it, and exit."),
+    ("test-filter", "PATH", "Say which rule of each sync decides for PATH, and exit."),
+    ("help", "", "Print this and exit."),
+    ("version", "", "Print the version and exit."),
+)
+_REPEATED = ("rsync", "log")
+
+
+def options():
+    """Return {name: (metavars, help)} of all options, in the order in which `-help` shows them."""
+    found = {name: (metavars, text) for name, metavars, text in _OTHERS}
+    found.update((key.name, (key.option, key.help)) for key in settings.KEYS if key.option is not None)
+    return found
+
+
+def help_text():
+    """Return what `-help` prints."""
+    lines = [_FORMS]
+    for name, (metavars, text) in options().items():
+        lines.append("  %-26s %s" % (("-%s %s" % (name, metavars)).rstrip(), text))
+    lines.append("\nOne hyphen or two are the same. CONFIG is INI or JSON.")
+    return "\n".join(lines)
+
+
+def parse(arguments):
+    """Return ({option: value or list}, [words]) of command line arguments; raise ConfigError.
+
+    One or two hyphens are the same, and so are `-NAME VALUE` and `-NAME=VALUE`. An
+    option of two values is beyond what argparse says in one line without naming `--`.
+    """
+    known, given, words, rest = options(), {}, [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("-") or argument == "-":
+            words.append(argument)
+            continue
+        if argument == "--":
+            words += rest
+            break
+        name, equals, value = argument.lstrip("-").partition("=")
+        if name not in known:
+            raise ConfigError(["unknown option %s; -help lists them" % show(argument)])
+        metavars = known[name][0].split()
+        if equals:
+            rest.insert(0, value)
+        if len(rest) < len(metavars) or equals and len(metavars) != 1:
+            raise ConfigError(["option -%s: allowed: -%s %s" % (name, name, " ".join(metavars))])
+        values = [rest.pop(0) for _metavar in metavars]
+        value = values[0] if len(values) == 1 else tuple(values) or "yes"
+        if name in _REPEATED:
+            given.setdefault(name, []).append(value)
+        else:
+            given[name] = value
+    return given, words
+
+
+def main(arguments=None):
+    """Run the program; return its exit status."""
+    arguments = [os.fsencode(argument).decode("utf-8", "surrogateescape")
+                 for argument in (sys.argv[1:] if arguments is None else arguments)]
+    try:
+        return _run(arguments)
+    except ConfigError as error:
+        lines = error.lines
+    except Fatal as error:
+        lines = [str(error)]
+    except KeyboardInterrupt:
+        return 130
+    for line in lines:
+        _say(line, sys.stderr)
+    return FAILURE
+
+
+def _run(arguments):
+    given, words = parse(arguments)
+    if "help" in given:
+        return _say(help_text())
+    if "version" in given:
+        return _say("lsyncd-lite %s" % __version__)
+    try:
+        shown = logging.categories(given.get("log", ()))
+    except ValueError as error:
+        raise ConfigError(["option -log: %s" % error]) from None
+    if len(words) > 1:
+        raise ConfigError(["one configuration file at most, not %s" % ", ".join(map(show, words))])
+    if not words and "rsync" not in given:
+        raise ConfigError(["nothing to do: give a configuration file or -rsync SOURCE TARGET; -help says more"])
+    names = {key.name for key in settings.KEYS if key.option is not None}
+    overrides = {name: value for name, value in given.items() if name in names}
+    filename = os.path.abspath(words[0].encode("utf-8", "surrogateescape")) if words else None
+    start = os.getcwd()
+
+    def load():
+        """Read the configuration with relative names taken from where the program was started."""
+        here = os.getcwd()
+        try:
+            os.chdir(start)
+        except OSError as error:
+            raise ConfigError(["cannot go to %s, where relative names begin: %s"
+                               % (show(start), configuration.reason(error))]) from None
+        try:
+            return configuration.load(filename, overrides, given.get("rsync", ()))
+        finally:
+            os.chdir(here)
+
+    config = load()
+    if "test-filter" in given:
+        return _test_filter(config, given["test-filter"])
+    if "check" in given:
+        for warning in config.warnings:
+            _say(warning, sys.stderr)
+        return _say("OK")
+    return _start(config, shown, load)
+
+
+def _start(config, shown, load):
+    """Run the daemon in the foreground or leave the terminal; return the exit status."""
+    from lsyncd_lite.daemon import Daemon
+    from lsyncd_lite.system.detach import Detached
+    from lsyncd_lite.system.pidfile import Pidfile
+    log = logging.Log(shown)
+    detached = None
+    if not config.settings.nodaemon and not config.settings.onepass:
+        detached = Detached()
+    log.open(config.settings)
+    pidfile = None
+    try:
+        if config.settings.pidfile is not None:
+            pidfile = Pidfile(config.settings.pidfile)
+            pidfile.write()
+
+        def ready():
+            """Everything is watched."""
+            if detached is not None:
+                detached.ready()
+                log.leave_terminal()
+
+        return Daemon(config, log, load).run(ready)
+    except Fatal as error:
+        log("Error", str(error))
+        return FAILURE
+    finally:
+        if pidfile is not None:
+            pidfile.remove()
+
+
+def _test_filter(config, text):
+    """Say which rule decides for a path, relative to the source or below it, in each sync."""
+    path = to_bytes(text)
+    for sync in config.syncs:
+        inside = path
+        if path.startswith(b"/"):
+            inside = below(os.path.normpath(path), sync.source)
+            if inside is None:
+                inside = path.lstrip(b"/")  # as rsync writes it: "/" is the source
+        is_dir = path.endswith(b"/") or os.path.isdir(os.path.join(sync.source, inside))
+        inside = inside.rstrip(b"/")
+        excluded, rule, matched = Filter(sync.rules + sync.extra_rules).deciding(inside, is_dir)
+        words = "no rule" if rule is None else "%s %s (%s)" % (rule.sign, show(rule.pattern), rule.where)
+        if rule is not None and matched != inside:
+            words += ", which matches its parent %s" % show(matched)
+        _say("%s: %s: %s: %s" % (show(sync.name), show(inside), "excluded" if excluded else "mirrored", words))
+    return 0
+
+
+def _say(text, stream=None):
+    """Print text, which may hold any bytes; return 0."""
+    stream = stream or sys.stdout
+    stream.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
+    stream.flush()
+    return 0

@@ -1,0 +1,498 @@
+"""The daemon: wires watch, mirror, system and report; its loop reads as the story of one change.
+
+Wait; reap what ended; read what the kernel tells; start what is due. Nothing here
+decides what is mirrored or how: that is mirror/'s.
+"""
+
+import errno
+import os
+import random
+import signal
+import time
+
+from lsyncd_lite.config.config import reason
+from lsyncd_lite.errors import ConfigError, Fatal
+from lsyncd_lite.mirror.job import Verdict
+from lsyncd_lite.mirror.rsync import Rsync
+from lsyncd_lite.mirror.sync import Sync
+from lsyncd_lite.paths import below, show
+from lsyncd_lite.report import status
+from lsyncd_lite.system.loop import Loop
+from lsyncd_lite.system.process import Children
+from lsyncd_lite.system.source import Source
+from lsyncd_lite.watch.tree import Tree
+
+HEARTBEAT = 60.0     # seconds between two looks at what tells no events, and writes of an unchanged status
+MISSING_RETRY = 1.0  # seconds between two looks for a source that is not there
+RESCAN = 60.0        # seconds between two scans of a tree that there are not enough watches for
+NAP = 0.002          # seconds in which more events gather: reading them one by one costs more
+GRACE = 2.0          # seconds between TERM and KILL for children that outstay the shutdown
+
+_LIMIT = "/proc/sys/fs/inotify/max_user_watches"
+
+
+class Daemon:
+    """One run of the program, from the first watch to the exit status."""
+
+    def __init__(self, config, log, reload):
+        """config: a Config; log: a Log; reload(): returns the Config read again, or raises ConfigError."""
+        self._config = config
+        self._log = log
+        self._reload = reload
+        self._loop = Loop((signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        self._children = Children(self._loop, self._on_line)
+        self._syncs = []
+        self._trees = {}       # root → _Watched
+        self._readable = []    # _Watched whose descriptor has events
+        self._stop = None      # the signal that ends us
+        self._kill_at = None   # when children that still run are ended
+        self._killed = False
+        self._changed = True   # something the status tells has changed
+        self._status_at = float("-inf")
+        self._status_broken = False
+        self._beat_at = 0.0
+        self._told = {}        # Sync → the failure that was logged last
+
+    # ---- the story ---------------------------------------------------------------------------
+
+    def run(self, ready):
+        """Run until a signal, or with onepass until all is equal; return the exit status.
+
+        ready(): called once everything is watched. Raises Fatal.
+        """
+        try:
+            self._apply(self._config, self._config.settings.insist)
+            ready()
+            while not self._finished():
+                signals = self._loop.wait(self._deadline())
+                for number in signals:
+                    self._on_signal(number)
+                self._reap()
+                self._read_events()
+                self._start_jobs()
+                self._keep_house()
+        except Fatal:
+            self._end_children()
+            raise
+        self._write_status(time.monotonic())
+        return self._exit_status()
+
+    def _deadline(self):
+        """Return when the loop has to turn next without being woken."""
+        times = [self._beat_at, self._kill_at]
+        times += [watched.look_at for watched in self._trees.values()]
+        if self._may_start():
+            times += [sync.next_deadline() for sync in self._syncs]
+        if self._changed and self._config.settings.statusFile is not None:
+            times.append(self._status_at + self._config.settings.statusInterval)
+        return min(at for at in times if at is not None)
+
+    def _may_start(self):
+        limit = self._config.settings.maxProcesses
+        return not self._killed and (limit is None or len(self._children) < limit)
+
+    def _reap(self):
+        for (sync, job), code, lines in self._children.reap():
+            self._on_exit(sync, job, code, lines)
+
+    def _on_exit(self, sync, job, code, lines):
+        """Let a sync judge the end of a job, and tell what it came to."""
+        self._changed = True
+        if sync not in self._syncs:
+            return  # a reload has removed it
+        now = time.monotonic()
+        verdict, words, fatal = sync.on_exit(job, code, lines, now, time.time())
+        name = sync.config.name
+        if verdict is Verdict.OK:
+            if words:
+                self._log("Normal", "%s: %s" % (name, words))
+            if sync.last_error is None and self._told.pop(sync, None):
+                self._log("Normal", "%s: works again" % name)
+        elif verdict is Verdict.REDO:
+            self._log("Warn", "%s: %s" % (name, words))
+        elif self._killed:
+            pass  # it was us
+        elif fatal:
+            raise Fatal("sync %s: the start failed: %s (insist = yes, or -insist, goes on trying)" % (name, words))
+        elif verdict is Verdict.DIE and self._config.settings.onFatal == "exit":
+            raise Fatal("sync %s failed: %s (onFatal = exit)" % (name, words))
+        elif self._told.get(sync) != words:
+            self._told[sync] = words
+            self._log("Error", "%s: %s; %d changes wait%s" % (
+                name, words, sync.pending, "" if sync.next_try is None or self._stop else
+                ", next try in %d s" % max(0, sync.next_try - now)))
+
+    def _on_line(self, tag, line):
+        """Log a line that a child printed."""
+        self._log("Normal", "%s: %s" % (tag[0].config.name, show(line)))
+
+    def _read_events(self):
+        if not self._readable:
+            return
+        time.sleep(NAP)
+        while self._readable:
+            self._read_tree(self._readable.pop())
+
+    def _read_tree(self, watched):
+        """Give what the kernel tells of a tree to the syncs it concerns."""
+        tree = watched.tree
+        if tree is None:
+            return
+        self._offer(watched, tree.read())
+        if tree.overflowed:
+            self._log("Warn", "the kernel's event queue overflowed below %s: full sync" % show(watched.root))
+            tree.rescan()
+            self._want_full(watched)
+        self._look_after(watched)
+
+    def _offer(self, watched, changes):
+        self._changed = self._changed or bool(changes)
+        now = time.monotonic()
+        if self._log.shows("Inotify"):
+            for directory, names in changes.items():
+                for name, (marks, _is_dir) in names.items():
+                    self._log("Inotify", "%s: %s (%s)" % (show(directory), show(name), marks))
+        for sync in watched.syncs:
+            for directory, names in changes.items():
+                sync.offer(directory, names, now)
+            if changes and self._log.shows("Delay"):
+                self._log("Delay", "%s: %d changes queued" % (sync.config.name, sync.pending))
+
+    def _start_jobs(self):
+        """Start what is due; who came first this time comes last the next."""
+        if not self._may_start():
+            return
+        self._syncs.append(self._syncs.pop(0)) if self._syncs else None
+        now = time.monotonic()
+        for sync in self._syncs:
+            due = sync.next_deadline()
+            while due is not None and due <= now and self._may_start():
+                watched = self._watched(sync)
+                if watched is not None and watched.tree is not None and not watched.is_there():
+                    self._lose(watched)
+                was_absent = sync.absent
+                source = Source(sync.config.source, sync.filter.excludes)
+                job = sync.take_job(now, source)
+                if sync.absent and not was_absent:
+                    self._log("Error", "%s: source %s is missing: waiting for it"
+                              % (sync.config.name, show(sync.config.source)))
+                self._changed = True
+                if job is not None:
+                    self._spawn(sync, job)
+                due = sync.next_deadline()
+
+    def _spawn(self, sync, job):
+        if self._log.shows("Exec"):
+            self._log("Exec", "%s: %s" % (sync.config.name, " ".join(map(show, job.argv))))
+        if job.stdin is None and job.entries:
+            self._log("Normal", "%s: full sync of %s to %s"
+                      % (sync.config.name, show(sync.config.source), show(sync.config.target)))
+        try:
+            self._children.spawn((sync, job), job.argv, job.stdin)
+        except OSError as error:
+            words = "cannot run %s: %s" % (show(job.argv[0]), reason(error))
+            self._on_exit(sync, job, None, [os.fsencode(words)])
+
+    # ---- trees -------------------------------------------------------------------------------
+
+    def _watched(self, sync):
+        for watched in self._trees.values():
+            if sync in watched.syncs:
+                return watched
+        return None
+
+    def _open(self, watched, may_wait):
+        """Watch a tree; raise Fatal where that is impossible and the program may not wait for it."""
+        names = ", ".join(sync.config.name for sync in watched.syncs)
+        try:
+            tree = Tree(watched.root, self._config.settings.inotifyMode, watched.wants)
+        except OSError as error:
+            watched.look_at = time.monotonic() + MISSING_RETRY
+            words = "sync %s: cannot watch the source %s: %s" % (names, show(watched.root), _watch_problem(error))
+            if not may_wait:
+                raise Fatal(words + " (insist = yes, or -insist, waits for it)") from None
+            if not watched.told:
+                watched.told = True
+                self._log("Error", words + ": waiting for it")
+            for sync in watched.syncs:
+                sync.absent = True
+            return
+        watched.tree, watched.look_at, watched.told = tree, None, False
+        for sync in watched.syncs:
+            if sync.absent:
+                sync.absent, sync.retry_at = False, None
+        self._loop.add(tree.fd, lambda: self._readable.append(watched))
+        if tree.unwatched and not may_wait:
+            raise Fatal(self._too_few(watched))
+        self._log("Normal", "%s: watching %d directories below %s" % (names, len(tree), show(watched.root)))
+        self._look_after(watched)
+
+    def _look_after(self, watched):
+        """Act on what a tree has noticed beside changes."""
+        tree = watched.tree
+        for category, words in tree.notes:
+            self._log(category, words)
+        tree.notes.clear()
+        if tree.lost:
+            self._lose(watched)
+        elif tree.unwatched:
+            if not watched.short:
+                watched.short = True
+                self._log("Error", self._too_few(watched) + "; until then everything is scanned once a minute")
+            watched.look_at = watched.look_at or time.monotonic() + RESCAN
+        elif tree.has_unclosed and watched.look_at is None:
+            watched.look_at = time.monotonic() + 2 * MISSING_RETRY
+
+    def _too_few(self, watched):
+        """Return the words for a tree that there are not enough inotify watches for."""
+        total = sum(len(other.tree) for other in self._trees.values() if other.tree)
+        missing = watched.tree.unwatched
+        try:
+            with open(_LIMIT) as file:
+                limit = int(file.read())
+        except (OSError, ValueError):
+            limit = total
+        wanted = (limit + missing) * 5 // 4
+        return ("cannot watch %d of the %d directories below %s: fs.inotify.max_user_watches is %d, "
+                "at least %d are needed: sysctl -w fs.inotify.max_user_watches=%d"
+                % (missing, missing + len(watched.tree), show(watched.root), limit, limit + missing, wanted))
+
+    def _lose(self, watched):
+        """Give up the watches of a root that is gone or is another directory now."""
+        self._log("Error", "source %s is gone or was replaced: waiting for it" % show(watched.root))
+        self._loop.remove(watched.tree.fd)
+        watched.tree.close()
+        watched.tree = None
+        watched.told = True
+        watched.look_at = time.monotonic()
+        for sync in watched.syncs:
+            sync.absent = not os.path.isdir(sync.config.source)
+
+    def _look(self, watched, now):
+        """Do for a tree what is due on a timer."""
+        watched.look_at = None
+        if watched.tree is None:
+            self._open(watched, True)
+            if watched.tree is not None:
+                self._want_full(watched)
+        elif watched.tree.unwatched:
+            watched.tree.rescan()
+            self._want_full(watched)
+            if not watched.tree.unwatched:
+                watched.short = False
+                self._log("Normal", "all directories below %s are watched" % show(watched.root))
+            self._look_after(watched)
+        else:
+            self._offer(watched, watched.tree.settle(time.time()))
+            self._look_after(watched)
+
+    def _want_full(self, watched):
+        self._changed = True
+        for sync in watched.syncs:
+            sync.want_full(time.monotonic())
+
+    # ---- configuration -----------------------------------------------------------------------
+
+    def _apply(self, config, insist):
+        """Make the running syncs and trees those of a Config; what did not change goes on untouched."""
+        old_syncs, old_trees = self._syncs, self._trees
+        mode_changed = config.settings.inotifyMode != self._config.settings.inotifyMode
+        self._config = config
+        now, syncs, left = time.monotonic(), [], list(old_syncs)
+        for wanted in config.syncs:
+            sync = next((old for old in left if old.config.same_pair(wanted)), None)
+            if sync is not None:
+                left.remove(sync)
+                sync.config = wanted
+            else:
+                sync = Sync(wanted, Rsync(wanted, os.environb), now, time.time(), random.random, insist,
+                            config.settings.onepass)
+            syncs.append(sync)
+        for sync in left:
+            self._log("Normal", "%s: ended by the new configuration" % sync.config.name)
+            for new in syncs:
+                if (new.config.source, new.config.target) == (sync.config.source, sync.config.target):
+                    new.inherit(sync)
+        self._syncs = syncs
+        self._children.kill(signal.SIGTERM, lambda tag: tag[0] in left)
+        for warning in config.warnings:
+            self._log("Warn", warning)
+        if self._log.shows("Exclude"):
+            for sync in syncs:
+                for rule in sync.filter.rules:
+                    self._log("Exclude", "%s: %s %s (%s)" % (sync.config.name, rule.sign, show(rule.pattern), rule.where))
+
+        self._trees = {}
+        for root, members in _roots(syncs).items():
+            watched = _Watched(root, members)
+            old = old_trees.pop(root, None)
+            if old is not None and old.tree is not None and not mode_changed and old.same_wish(watched):
+                old.syncs, old.wants = members, watched.wants
+                old.tree.wants = watched.wants
+                watched = old
+            elif old is not None:
+                old_trees[root] = old
+            self._trees[root] = watched
+            if watched.tree is None and not config.settings.onepass:
+                self._open(watched, insist)
+            elif watched.tree is None and not os.path.isdir(root) and not insist:
+                raise Fatal("sync %s: source %s is no directory" % (members[0].config.name, show(root)))
+        for old in old_trees.values():  # only now: what they still have to tell is not lost
+            if old.tree is not None:
+                changes = old.tree.read()
+                for watched in self._trees.values():
+                    self._offer(watched, changes)
+                self._loop.remove(old.tree.fd)
+                old.tree.close()
+        self._readable = []
+        self._changed = True
+
+    def _hang_up(self):
+        """Read the configuration again (SIGHUP)."""
+        try:
+            config = self._reload()
+        except ConfigError as error:
+            for line in error.lines:
+                self._log("Error", line)
+            self._log("Error", "the new configuration is refused, the old one stays")
+            return
+        self._log.open(config.settings)
+        self._log("Normal", "configuration read again")
+        self._apply(config, True)
+
+    # ---- house-keeping and the end -----------------------------------------------------------
+
+    def _keep_house(self):
+        """Do what is due beside jobs."""
+        now = time.monotonic()
+        for watched in list(self._trees.values()):
+            if watched.look_at is not None and watched.look_at <= now and self._stop is None:
+                self._look(watched, now)
+        if self._beat_at <= now:
+            self._beat_at = now + HEARTBEAT
+            self._changed = True
+            for watched in self._trees.values():
+                if watched.tree is not None and not watched.is_there():
+                    self._lose(watched)
+        if self._changed and now >= self._status_at + self._config.settings.statusInterval:
+            self._write_status(now)
+        if self._kill_at is not None and self._kill_at <= now:
+            self._end_children()
+
+    def _write_status(self, now):
+        path = self._config.settings.statusFile
+        if path is None:
+            return
+        watched = sum(len(tree.tree) for tree in self._trees.values() if tree.tree is not None)
+        self._changed, self._status_at = False, now
+        try:
+            status.write(path, status.render(sorted(self._syncs, key=lambda sync: sync.config.name),
+                                             watched, now, time.time()))
+            self._status_broken = False
+            self._log("Statusfile", "written")
+        except OSError as error:
+            if not self._status_broken:
+                self._status_broken = True
+                self._log("Error", "cannot write the status file %s: %s" % (show(path), reason(error)))
+
+    def _on_signal(self, number):
+        if number == signal.SIGHUP and self._stop is None:
+            self._hang_up()
+        elif number in (signal.SIGTERM, signal.SIGINT):
+            if self._stop is not None:
+                self._log("Normal", "signalled again: ending what still runs")
+                self._kill_at = time.monotonic()
+                return
+            self._log("Normal", "signal %d: sending what is pending, then the end" % number)
+            self._readable = [watched for watched in self._trees.values() if watched.tree is not None]
+            self._read_events()
+            for watched in self._trees.values():
+                watched.look_at = None
+                if watched.tree is not None:
+                    self._loop.remove(watched.tree.fd)
+            for sync in self._syncs:
+                sync.stop()
+            self._stop = number
+            self._kill_at = time.monotonic() + self._config.settings.shutdownTimeout
+
+    def _finished(self):
+        """Tell whether the loop has to end."""
+        if len(self._children):
+            return False
+        if self._killed:
+            return True
+        if self._stop is not None:
+            return all(sync.next_deadline() is None for sync in self._syncs)
+        return self._config.settings.onepass and not any(sync.starting for sync in self._syncs)
+
+    def _exit_status(self):
+        if self._stop is not None:
+            for sync in self._syncs:
+                if sync.pending:
+                    self._log("Warn", "%s: %d changes were not sent" % (sync.config.name, sync.pending))
+            self._log("Normal", "ended by signal %d" % self._stop)
+            return 128 + self._stop
+        failed = [sync for sync in self._syncs if sync.pending]
+        for sync in failed:
+            self._log("Error", "%s: not everything is mirrored: %s" % (sync.config.name, sync.last_error))
+        return 255 if failed else 0
+
+    def _end_children(self):
+        """End every child, with all it started: TERM, and KILL for what does not listen."""
+        self._killed = True
+        self._kill_at = None
+        self._children.kill(signal.SIGTERM)
+        until = time.monotonic() + GRACE
+        while len(self._children):
+            if time.monotonic() >= until:
+                self._children.kill(signal.SIGKILL)
+                until = float("inf")
+            self._loop.wait(min(until, time.monotonic() + 1))
+            self._reap()
+
+
+class _Watched:
+    """One root with the syncs whose sources lie in it. tree: None while it is not there."""
+
+    def __init__(self, root, syncs):
+        self.root = root
+        self.syncs = syncs
+        self.tree = None
+        self.look_at = None  # when something is to be done for it
+        self.told = False    # that it is missing
+        self.short = False   # of watches, and that was told
+        plain = all(not sync.filter.rules and sync.config.source == root for sync in syncs)
+        self.wants = None if plain else lambda path: any(sync.wants_directory(path) for sync in self.syncs)
+
+    def same_wish(self, other):
+        """Tell whether another set of syncs wants the same directories watched."""
+        def wish(watched):
+            return {(sync.config.source, sync.filter.rules) for sync in watched.syncs}
+        return wish(self) == wish(other)
+
+    def is_there(self):
+        """Tell whether the root is still the directory that is watched."""
+        try:
+            facts = os.stat(self.root)
+        except OSError:
+            return False
+        return (facts.st_dev, facts.st_ino) == self.tree.identity
+
+
+def _roots(syncs):
+    """Return {topmost source: syncs whose source is it or lies in it}."""
+    roots = {}
+    for sync in sorted(syncs, key=lambda sync: sync.config.source):
+        source = sync.config.source
+        root = next((root for root in roots if below(source, root) is not None), source)
+        roots.setdefault(root, []).append(sync)
+    return roots
+
+
+def _watch_problem(error):
+    if error.errno == errno.EMFILE:
+        return ("no inotify instances (or open files) left: raise fs.inotify.max_user_instances: "
+                "sysctl -w fs.inotify.max_user_instances=512")
+    if error.errno == errno.ENOSPC:
+        return "no inotify watches left: raise fs.inotify.max_user_watches: sysctl -w fs.inotify.max_user_watches=524288"
+    return reason(error)
