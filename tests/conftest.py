@@ -1,0 +1,6 @@
+"""Every test finds the package of this checkout, installed or not."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

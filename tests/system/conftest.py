@@ -1,0 +1,237 @@
+"""Servers on loopback, targets of every kind, daemons that are stopped again."""
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("harness")
+
+from harness import ROOT, Daemon, Rsync, processes, run, wait_for  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the configuration, log and status of each of its daemons."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        report.sections += [("daemon %s" % daemon.folder.name, daemon.story()) for daemon in getattr(item, "daemons", ())]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rsync_is_there():
+    if not shutil.which("rsync"):
+        pytest.skip("rsync is not installed")
+
+
+@pytest.fixture
+def src(tmp_path):
+    (tmp_path / "src").mkdir()
+    return tmp_path / "src"
+
+
+@pytest.fixture
+def dst(tmp_path):
+    (tmp_path / "dst").mkdir()
+    return tmp_path / "dst"
+
+
+@pytest.fixture
+def daemon(request, tmp_path):
+    """Start daemons: `daemon(sync(…), …, settings=…)` or `daemon(argv=[…])`; it is idle when it is returned.
+
+    text: the configuration as it stands; form: "ini" or "json"; options: before the configuration on the
+    command line; wait=False: return at once. All are ended with the test, and nothing may be left of them.
+    """
+    request.node.daemons = daemons = []
+
+    def start(*syncs, settings=None, text=None, form="ini", argv=None, options=("-log", "all"), wait=True, name=None,
+              **more):
+        folder = tmp_path / (name or "daemon%d" % len(daemons))
+        folder.mkdir(exist_ok=True)
+        one = Daemon(folder, tmp_path)
+        daemons.append(one)
+        if argv is not None:
+            return one.start("-nodaemon", "-logfile", one.logfile, *argv, **more)
+        one.configure(*syncs, settings=settings, text=text, form=form)
+        one.start("-nodaemon", *(tuple(options) + (one.conf,)), **more)
+        if wait:
+            one.wait_idle()
+        return one
+
+    yield start
+    statuses = [one.stop() for one in daemons if one.process]
+    left = {}
+    try:
+        wait_for(lambda: not processes(tmp_path), "no process left behind", 10)
+    except AssertionError:
+        left = processes(tmp_path)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    for one in daemons:
+        assert "Traceback" not in one.log() + one.output(), "a traceback\n" + one.story()
+    assert not left, "left behind: %s" % left
+    assert None not in statuses
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """Run the command line to its end: `cli("-version")`."""
+    return lambda *argv, **options: run(tmp_path, *argv, **options)
+
+
+@pytest.fixture
+def rsync(tmp_path):
+    """Make an `rsync.binary` that records and obeys: `rsync()`, or several by name."""
+    return lambda name="rsync", **options: Rsync(tmp_path / "binaries" / name, **options)
+
+
+# ---- servers -----------------------------------------------------------------------------------
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def serve(argv, port, log):
+    """Start a server, wait until it answers on `port` with a greeting; return the process."""
+    with open(str(log), "ab") as out:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+
+    def greets():
+        assert process.poll() is None, "%s ended: %s" % (argv[0], log.read_text())
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1) as one:
+                return one.recv(4)
+        except OSError:
+            return False
+    try:
+        wait_for(greets, "%s to answer" % argv[0])
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return process
+
+
+def end(process):
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+Ssh = namedtuple("Ssh", "host rsh port")
+
+
+@pytest.fixture(scope="session")
+def ssh(tmp_path_factory):
+    """A sshd of our own on loopback: `.host`, and `.rsh`, the command that reaches it."""
+    sshd = shutil.which("sshd", path="/usr/sbin:/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
+    if not sshd or not shutil.which("ssh") or not shutil.which("ssh-keygen"):
+        pytest.skip("openssh (sshd, ssh, ssh-keygen) is not installed")
+    folder = tmp_path_factory.mktemp("ssh")
+    for key in ("host_key", "user_key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
+    shutil.copy(str(folder / "user_key.pub"), str(folder / "authorized_keys"))
+    port = free_port()
+    (folder / "known_hosts").write_text("[127.0.0.1]:%d %s" % (port, (folder / "host_key.pub").read_text()))
+    (folder / "sshd_config").write_text("\n".join([
+        "Port %d" % port, "ListenAddress 127.0.0.1", "HostKey %s/host_key" % folder, "PidFile none", "UsePAM no",
+        "AuthorizedKeysFile %s/authorized_keys" % folder, "StrictModes no", "PermitRootLogin yes",
+        "PasswordAuthentication no", "MaxStartups 100:30:200", "LogLevel ERROR", ""]))
+    (folder / "ssh_config").write_text("\n".join([
+        "Host *", "  Port %d" % port, "  User %s" % getpass.getuser(), "  IdentityFile %s/user_key" % folder,
+        "  IdentitiesOnly yes", "  UserKnownHostsFile %s/known_hosts" % folder, "  StrictHostKeyChecking yes",
+        "  BatchMode yes", ""]))
+    separation = Path("/run/sshd")  # sshd will not start without it
+    ours = ROOT and not separation.exists()
+    if ours:
+        separation.mkdir(mode=0o755)
+    process = serve([sshd, "-f", str(folder / "sshd_config"), "-D", "-e"], port, folder / "log")
+    try:
+        rsh = "ssh -F %s/ssh_config" % folder
+        tried = subprocess.run(rsh.split() + ["127.0.0.1", "rsync --version"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        if tried.returncode:
+            pytest.skip("ssh to our own sshd does not work: %r" % tried.stdout)
+        yield Ssh("127.0.0.1", rsh, port)
+    finally:
+        end(process)
+        if ours and not any(separation.iterdir()):
+            separation.rmdir()
+
+
+Rsyncd = namedtuple("Rsyncd", "port folder")
+
+
+@pytest.fixture(scope="session")
+def rsyncd(tmp_path_factory):
+    """An rsync daemon on loopback: modules `data` (all allowed) and `keep` (refuses deletions), both on `.folder`."""
+    folder = tmp_path_factory.mktemp("rsyncd")
+    (folder / "data").mkdir()
+    port = free_port()
+    lines = ["use chroot = no", "munge symlinks = no", "read only = no", "log file = %s/log" % folder,
+             "lock file = %s/lock" % folder] + ["uid = root", "gid = root"] * ROOT
+    lines += ["[data]", "path = %s/data" % folder, "[keep]", "path = %s/data" % folder, "refuse options = delete", ""]
+    (folder / "conf").write_text("\n".join(lines))
+    process = serve(["rsync", "--daemon", "--no-detach", "--config", str(folder / "conf"), "--port", str(port),
+                     "--address", "127.0.0.1"], port, folder / "output")
+    yield Rsyncd(port, folder / "data")
+    end(process)
+
+
+Place = namedtuple("Place", "target path rsync")
+
+
+@pytest.fixture
+def place(request, tmp_path):
+    """Make targets: `place(kind)` → `.target` as configured, `.path` where it is, `.rsync` the table it needs."""
+    def make(kind, name="dst", module="data"):
+        if kind in ("local", "ssh"):
+            path = tmp_path / name
+            path.mkdir()
+            if kind == "local":
+                return Place(str(path), path, {})
+            ssh = request.getfixturevalue("ssh")
+            return Place("%s:%s" % (ssh.host, path), path, {"rsh": ssh.rsh})
+        rsyncd = request.getfixturevalue("rsyncd")
+        path = Path(tempfile.mkdtemp(prefix=name, dir=str(rsyncd.folder)))
+        if kind == "::":
+            return Place("127.0.0.1::%s/%s" % (module, path.name), path, {"_extra": ["--port=%d" % rsyncd.port]})
+        return Place("rsync://127.0.0.1:%d/%s/%s" % (rsyncd.port, module, path.name), path, {})
+    return make
+
+
+# ---- what only root can do ---------------------------------------------------------------------
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a file system of 1 MiB and return where; only root can."""
+    path = tmp_path / "small"
+    path.mkdir()
+    if not ROOT or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "lsyncd-lite-test", str(path)]).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@pytest.fixture
+def obeys_modes():
+    """Return the start of a command line under which file modes count for root too."""
+    if not ROOT:
+        return ()
+    if not shutil.which("setpriv"):
+        pytest.skip("root without setpriv reads every file")
+    return ("setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--")
