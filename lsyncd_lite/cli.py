@@ -95,6 +95,11 @@ def main(arguments=None):
         lines = [str(error)]
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILURE
+    except Exception as error:  # a defect of ours: one line, and where
+        lines = [_defect(error)]
     for line in lines:
         _say(line, sys.stderr)
     return FAILURE
@@ -168,6 +173,9 @@ def _start(config, shown, load):
     except Fatal as error:
         log("Error", str(error))
         return FAILURE
+    except Exception as error:
+        log("Error", _defect(error))
+        return FAILURE
     finally:
         if pidfile is not None:
             pidfile.remove()
@@ -190,6 +198,15 @@ def _test_filter(config, text):
             words += ", which matches its parent %s" % show(matched)
         _say("%s: %s: %s: %s" % (show(sync.name), show(inside), "excluded" if excluded else "mirrored", words))
     return 0
+
+
+def _defect(error):
+    """Return one line for an exception that should not have come."""
+    place = error.__traceback__
+    while place.tb_next is not None:
+        place = place.tb_next
+    return "a defect of lsyncd-lite: %s: %s (%s:%d); please report it" % (
+        type(error).__name__, error, os.path.basename(place.tb_frame.f_code.co_filename), place.tb_lineno)
 
 
 def _say(text, stream=None):

@@ -6,7 +6,6 @@ decides what is mirrored or how: that is mirror/'s.
 
 import errno
 import os
-import random
 import signal
 import time
 
@@ -64,16 +63,19 @@ class Daemon:
             self._apply(self._config, self._config.settings.insist)
             ready()
             while not self._finished():
-                signals = self._loop.wait(self._deadline())
+                deadline = self._deadline()
+                if self._log.shows("Alarm"):
+                    self._log("Alarm", "waiting for %.1f s at most" % max(0, deadline - time.monotonic()))
+                signals = self._loop.wait(deadline)
                 for number in signals:
                     self._on_signal(number)
                 self._reap()
                 self._read_events()
                 self._start_jobs()
                 self._keep_house()
-        except Fatal:
-            self._end_children()
-            raise
+        finally:
+            if len(self._children):  # something is wrong, and nothing may go on behind our back
+                self._end_children()
         self._write_status(time.monotonic())
         return self._exit_status()
 
@@ -112,7 +114,7 @@ class Daemon:
             self._log("Warn", "%s: %s" % (name, words))
         elif self._killed:
             pass  # it was us
-        elif fatal:
+        elif fatal and self._stop is None:
             raise Fatal("sync %s: the start failed: %s (insist = yes, or -insist, goes on trying)" % (name, words))
         elif verdict is Verdict.DIE and self._config.settings.onFatal == "exit":
             raise Fatal("sync %s failed: %s (onFatal = exit)" % (name, words))
@@ -162,24 +164,30 @@ class Daemon:
         """Start what is due; who came first this time comes last the next."""
         if not self._may_start():
             return
-        self._syncs.append(self._syncs.pop(0)) if self._syncs else None
         now = time.monotonic()
-        for sync in self._syncs:
+        for sync in list(self._syncs):
             due = sync.next_deadline()
             while due is not None and due <= now and self._may_start():
-                watched = self._watched(sync)
-                if watched is not None and watched.tree is not None and not watched.is_there():
-                    self._lose(watched)
-                was_absent = sync.absent
-                source = Source(sync.config.source, sync.filter.excludes)
-                job = sync.take_job(now, source)
-                if sync.absent and not was_absent:
-                    self._log("Error", "%s: source %s is missing: waiting for it"
-                              % (sync.config.name, show(sync.config.source)))
                 self._changed = True
-                if job is not None:
-                    self._spawn(sync, job)
+                self._start_job(sync, now)
                 due = sync.next_deadline()
+
+    def _start_job(self, sync, now):
+        watched = next(watched for watched in self._trees.values() if sync in watched.syncs)
+        if watched.tree is not None and not watched.is_there():
+            self._lose(watched)
+        if watched.tree is None and self._stop is None and not self._config.settings.onepass:
+            sync.lose_source(now)  # until it is watched again
+            return
+        was_absent = sync.absent
+        job = sync.take_job(now, Source(sync.config.source, sync.filter.excludes))
+        if sync.absent and not was_absent:
+            self._log("Error", "%s: source %s is missing: waiting for it"
+                      % (sync.config.name, show(sync.config.source)))
+        if job is not None:
+            self._syncs.remove(sync)
+            self._syncs.append(sync)
+            self._spawn(sync, job)
 
     def _spawn(self, sync, job):
         if self._log.shows("Exec"):
@@ -195,12 +203,6 @@ class Daemon:
 
     # ---- trees -------------------------------------------------------------------------------
 
-    def _watched(self, sync):
-        for watched in self._trees.values():
-            if sync in watched.syncs:
-                return watched
-        return None
-
     def _open(self, watched, may_wait):
         """Watch a tree; raise Fatal where that is impossible and the program may not wait for it."""
         names = ", ".join(sync.config.name for sync in watched.syncs)
@@ -215,12 +217,11 @@ class Daemon:
                 watched.told = True
                 self._log("Error", words + ": waiting for it")
             for sync in watched.syncs:
-                sync.absent = True
+                sync.lose_source(time.monotonic())
             return
         watched.tree, watched.look_at, watched.told = tree, None, False
         for sync in watched.syncs:
-            if sync.absent:
-                sync.absent, sync.retry_at = False, None
+            sync.find_source()
         self._loop.add(tree.fd, lambda: self._readable.append(watched))
         if tree.unwatched and not may_wait:
             raise Fatal(self._too_few(watched))
@@ -260,13 +261,17 @@ class Daemon:
     def _lose(self, watched):
         """Give up the watches of a root that is gone or is another directory now."""
         self._log("Error", "source %s is gone or was replaced: waiting for it" % show(watched.root))
-        self._loop.remove(watched.tree.fd)
-        watched.tree.close()
-        watched.tree = None
+        self._unwatch(watched)
         watched.told = True
         watched.look_at = time.monotonic()
         for sync in watched.syncs:
-            sync.absent = not os.path.isdir(sync.config.source)
+            sync.lose_source(time.monotonic())
+
+    def _unwatch(self, watched):
+        if watched.tree is not None:
+            self._loop.remove(watched.tree.fd)
+            watched.tree.close()
+            watched.tree = None
 
     def _look(self, watched, now):
         """Do for a tree what is due on a timer."""
@@ -305,7 +310,7 @@ class Daemon:
                 left.remove(sync)
                 sync.config = wanted
             else:
-                sync = Sync(wanted, Rsync(wanted, os.environb), now, time.time(), random.random, insist,
+                sync = Sync(wanted, Rsync(wanted, os.environb), now, time.time(), _jitter, insist,
                             config.settings.onepass)
             syncs.append(sync)
         for sync in left:
@@ -342,8 +347,7 @@ class Daemon:
                 changes = old.tree.read()
                 for watched in self._trees.values():
                     self._offer(watched, changes)
-                self._loop.remove(old.tree.fd)
-                old.tree.close()
+                self._unwatch(old)
         self._readable = []
         self._changed = True
 
@@ -404,12 +408,11 @@ class Daemon:
                 self._kill_at = time.monotonic()
                 return
             self._log("Normal", "signal %d: sending what is pending, then the end" % number)
-            self._readable = [watched for watched in self._trees.values() if watched.tree is not None]
-            self._read_events()
             for watched in self._trees.values():
-                watched.look_at = None
                 if watched.tree is not None:
-                    self._loop.remove(watched.tree.fd)
+                    self._read_tree(watched)
+                watched.look_at = None
+                self._unwatch(watched)
             for sync in self._syncs:
                 sync.stop()
             self._stop = number
@@ -467,7 +470,7 @@ class _Watched:
     def same_wish(self, other):
         """Tell whether another set of syncs wants the same directories watched."""
         def wish(watched):
-            return {(sync.config.source, sync.filter.rules) for sync in watched.syncs}
+            return {(sync.config.source, tuple(rule[:2] for rule in sync.filter.rules)) for sync in watched.syncs}
         return wish(self) == wish(other)
 
     def is_there(self):
@@ -487,6 +490,11 @@ def _roots(syncs):
         root = next((root for root in roots if below(source, root) is not None), source)
         roots.setdefault(root, []).append(sync)
     return roots
+
+
+def _jitter():
+    """Return a number from 0 to 1; the random module costs an idle daemon 2 MB."""
+    return os.urandom(1)[0] / 256
 
 
 def _watch_problem(error):

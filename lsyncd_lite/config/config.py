@@ -28,8 +28,12 @@ class SyncConfig(SimpleNamespace):
     """
 
     def same_pair(self, other):
-        """Tell whether the two differ in nothing but their name."""
-        return dict(vars(self), name=None) == dict(vars(other), name=None)
+        """Tell whether the two mean the same: their names and the places of their rules do not count."""
+        return self._meaning() == other._meaning()
+
+    def _meaning(self):
+        return dict(vars(self), name=None, rules=[rule[:2] for rule in self.rules],
+                    extra_rules=[rule[:2] for rule in self.extra_rules])
 
 
 def load(filename, overrides=None, pairs=()):

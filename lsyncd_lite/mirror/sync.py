@@ -81,6 +81,15 @@ class Sync:
             if below(self.config.source, join(directory, name)) is not None:
                 self._add(b"", marks & WHOLE, now)
 
+    def lose_source(self, now):
+        """Start nothing for a while: the source is not there, and nothing may be concluded from that."""
+        self.absent, self.retry_at = True, now + ABSENT_RETRY
+
+    def find_source(self):
+        """Go on if the source was not there."""
+        if self.absent:
+            self.absent, self.retry_at = False, None
+
     def want_full(self, now):
         """Queue the whole source."""
         self._add(b"", WHOLE, now)
@@ -129,10 +138,9 @@ class Sync:
         if due is None or due > now:
             return None
         if not source.is_directory():
-            self.absent, self.retry_at = True, now + ABSENT_RETRY
+            self.lose_source(now)
             return None
-        if self.absent:
-            self.absent, self.retry_at = False, None
+        self.find_source()
         if not self._probe and not self._ready:
             queue_due = self._queue_due()
             if queue_due is not None and queue_due <= now:
@@ -186,21 +194,20 @@ class Sync:
             self._full_after = now + lasted
         if verdict is Verdict.OK:
             return self._succeeded(job, full, lasted, wall)
+        if verdict is Verdict.REDO:
+            self.queue.put_back(job.entries, job.since)
+            self._unplan()
+            return Outcome(verdict, words, False)
         self.last_error = words
         self.failing_since = self.failing_since or wall
-        back = self.held if verdict is Verdict.PARTIAL or job.held else self.queue
-        in_trouble = bool(self.held)
-        entries = job.entries
-        if verdict is Verdict.PARTIAL:  # what could be sent is sent: a large tree is not sent again for one file
-            entries = [(path, marks & ~FRESH if marks & WHOLE else marks) for path, marks in entries]
-        back.put_back(entries, job.since)
         if verdict is Verdict.PARTIAL:
+            new_trouble = job.held or not self.held
+            self.held.put_back(_without_doubt(job.entries, b"\n".join(output)), job.since)
+            self._hold(now, 3 * lasted if full else 0, new_trouble)
             self.starting = self.starting and not full
-            self._hold(now, 3 * lasted if full else 0, in_trouble and not job.held)
             return Outcome(verdict, words, False)
+        (self.held if job.held else self.queue).put_back(job.entries, job.since)
         self._unplan()
-        if verdict is Verdict.REDO:
-            return Outcome(verdict, words, False)
         self._failures += 1
         self.retry_at = now + self._back_off(self._failures)
         if verdict is Verdict.DIE:
@@ -223,14 +230,13 @@ class Sync:
                  else "%d change%s mirrored in %.1f s" % (count, "s" * (count != 1), lasted))
         return Outcome(Verdict.OK, words, False)
 
-    def _hold(self, now, rest, again):
-        """Set when what is held is tried again; `again`: new changes fail, too, and have to wait with it."""
-        if not again:
+    def _hold(self, now, rest, new_trouble):
+        """Set when what is held is tried again; where new changes fail, too, they wait with it."""
+        if new_trouble:
             self._held_failures += 1
             self.held_at = now + max(self._back_off(self._held_failures), rest)
         else:
-            self.held_at = max(self.held_at, now + self._back_off(1))
-            self.retry_at = self.held_at
+            self.retry_at = self.held_at = max(self.held_at, now + self._back_off(1))
 
     def _back_off(self, failures):
         """Return the seconds to wait after so many failures in a row."""
@@ -292,6 +298,14 @@ class Sync:
     def next_try(self):
         """The time of the next try where something failed, or None."""
         return self.retry_at if self.retry_at is not None else self.held_at if self.held else None
+
+
+def _without_doubt(entries, output):
+    """Return the entries of a job that left some undone, so that the others are not sent again.
+
+    All but what the output names is on the target; a subtree would be sent again for one file.
+    """
+    return [(path, marks if not marks & WHOLE and path in output else marks & ~FRESH) for path, marks in entries]
 
 
 _AT_ONCE = float("-inf")

@@ -47,8 +47,9 @@ class Tree:
         self.lost = False
         self.unwatched = 0
         self.notes = []
-        self._left = False   # directories have left and their content may still be watched
-        self._unclosed = {}  # (wd, name) of created files that nobody has closed yet
+        self._left = False    # directories have left and their content may still be watched
+        self._denied = False  # a directory could not be watched for lack of permission
+        self._unclosed = {}   # (wd, name) of created files that nobody has closed yet
         self._inotify = inotify.Inotify()
         self.fd = self._inotify.fd
         try:
@@ -121,21 +122,22 @@ class Tree:
     def _not_watched(self, path, error):
         if error.errno == errno.ENOSPC:
             self.unwatched += 1
-        elif error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        elif error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # not gone already
+            self._denied = True
             self.notes.append(("Error", "cannot watch %s: %s" % (show(path), error.strerror)))
 
-    def _enter(self, parent, name, moved):
-        """Watch a directory that was made in, or moved into, a watched one."""
-        path = join(self.path(parent), name)
+    def _enter(self, parent, name, path, moved):
+        """Watch a directory that was made in, or moved into, a watched one; tell whether it was unknown."""
         try:
             wd = self._inotify.add(path, self._mask)
         except OSError as error:
             self._not_watched(path, error)
-            return
-        known = moved and wd in self._dirs
+            return False
+        known = wd in self._dirs
         self._dirs[wd] = (parent, name)
-        if not known or self.wants is not None or self.unwatched:
+        if not (known and moved) or self.wants is not None or self.unwatched or self._denied:
             self._walk([(wd, path)])
+        return not known
 
     def _moved(self, wd):
         """See whether a directory that was moved is where it is thought to be; else it has left the tree."""
@@ -172,11 +174,11 @@ class Tree:
 
     def read(self):
         """Return the changes that the kernel tells of now; {} if there are none."""
-        return self.translate(inotify.parse_events(self._inotify.read()))
+        return self.translate(inotify.parse_events(b"".join(iter(self._inotify.read, b""))))
 
     def translate(self, events):
         """Return {directory: {name: (marks, is_dir)}} of (wd, mask, cookie, name) events (see change.py)."""
-        changed, dirs = {}, self._dirs
+        changed, created, dirs = {}, {}, self._dirs
         for wd, mask, _cookie, name in events:
             if wd not in dirs:
                 if mask & IN_Q_OVERFLOW:
@@ -187,19 +189,23 @@ class Tree:
             elif mask & IN_ISDIR:
                 self._about_directory(wd, mask, name, changed)
             else:
-                marks = FRESH if mask & _CONTENT else PLACE
                 if mask & IN_CREATE and not self._create_is_change:
-                    self._unclosed[wd, name] = None
+                    created[wd, name] = None
                     continue
-                if mask & ~IN_ATTRIB and self._unclosed:
-                    self._unclosed.pop((wd, name), None)
+                if created or self._unclosed:
+                    key = wd, name
+                    if mask & IN_ATTRIB and (key in created or key in self._unclosed):
+                        continue  # its closing will tell
+                    created.pop(key, None)
+                    self._unclosed.pop(key, None)
+                marks = FRESH if mask & _CONTENT else PLACE
                 names = changed.setdefault(wd, {})
                 old = names.get(name)
                 names[name] = (marks | old[0] if old else marks, False)
         if self._left:
             self._sweep()
-        if self._unclosed:
-            self._look_at_created(changed)
+        if created:
+            self._look_at(created, changed)
         return self._by_path(changed)
 
     def _about_itself(self, wd, mask, changed):
@@ -219,27 +225,29 @@ class Tree:
     def _about_directory(self, wd, mask, name, changed):
         """Take an event about a directory within a watched one."""
         marks = PLACE
-        if mask & (IN_CREATE | IN_MOVED_TO):
+        appeared = mask & (IN_CREATE | IN_MOVED_TO)
+        if appeared:
             marks = WHOLE | FRESH
-            path = self.path(wd)
-            if path is not None and (self.wants is None or self.wants(join(path, name))):
-                self._enter(wd, name, mask & IN_MOVED_TO)
+        if appeared or mask & IN_ATTRIB and self._denied:
+            parent = self.path(wd)
+            path = parent and join(parent, name)
+            if path and (self.wants is None or self.wants(path)):
+                if self._enter(wd, name, path, mask & IN_MOVED_TO):
+                    marks = WHOLE | FRESH
         names = changed.setdefault(wd, {})
         old = names.get(name)
         names[name] = (marks | old[0] if old else marks, True)
 
-    def _look_at_created(self, changed):
+    def _look_at(self, created, changed):
         """Report created files that nobody will close: links, and all that is no plain file.
 
         inotify tells IN_CREATE for link(2) and mknod(2) alike, and no IN_CLOSE_WRITE follows.
         """
-        for wd, name in [key for key, at in self._unclosed.items() if at is None]:
+        for wd, name in created:
             facts = self._lstat(wd, name)
             if facts is not None and stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
-                self._unclosed[wd, name] = True
-                continue
-            del self._unclosed[wd, name]
-            if facts is not None:
+                self._unclosed[wd, name] = None
+            elif facts is not None:
                 changed.setdefault(wd, {})[name] = (FRESH, False)
 
     @property
