@@ -262,6 +262,7 @@ class Daemon:
         """Give up the watches of a root that is gone or is another directory now."""
         self._log("Error", "source %s is gone or was replaced: waiting for it" % show(watched.root))
         self._unwatch(watched)
+        self._changed = True
         watched.told = True
         watched.look_at = time.monotonic()
         for sync in watched.syncs:

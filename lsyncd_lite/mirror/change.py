@@ -5,10 +5,11 @@ A queued change is a place: this path must be made equal again. The marks say ho
 PLACE   the path itself; a directory: its attributes only
 WHOLE   and everything below it
 FRESH   its content may be another, even if size and time look the same
+NEW     the target has nothing here yet: nothing there can look the same
 
 Marks combine by "|". What the watch tells of one read is {directory: {name: (marks,
 is_dir)}}: absolute directories, each with the names in it (b"": the directory itself)
 and whether that was a directory when it was last seen.
 """
 
-PLACE, WHOLE, FRESH = 0, 1, 2
+PLACE, WHOLE, FRESH, NEW = 0, 1, 2, 4

@@ -9,6 +9,7 @@ class Verdict(enum.Enum):
     OK = "ok"            # they are on the target
     PARTIAL = "partial"  # the target works, some of them are not on it
     AGAIN = "again"      # the target, or the way to it, does not work now
+    LOOK = "look"        # some vanished meanwhile: look at them once more
     REDO = "redo"        # nothing is wrong but the way it was tried; try another at once
     DIE = "die"          # trying again will not help
 

@@ -7,7 +7,7 @@ O(length of the queue). Knows nothing of files, limits of time or jobs; `since` 
 time of the oldest change, as the caller told it.
 """
 
-from lsyncd_lite.mirror.change import FRESH, WHOLE
+from lsyncd_lite.mirror.change import FRESH, NEW, WHOLE
 
 BOUND = 50000
 
@@ -137,7 +137,7 @@ class _Node:
         return count - self.count
 
     def _fresh_below(self):
-        """Return FRESH if an entry below carries it, else 0."""
+        """Return FRESH if an entry below carries it and is not NEW, else 0."""
         stack = [self]
         while stack:
             for below in stack.pop().names.values():
@@ -146,6 +146,6 @@ class _Node:
                 else:
                     stack.append(below)
                     marks = below.marks or 0
-                if marks & FRESH:
+                if marks & (FRESH | NEW) == FRESH:
                     return FRESH
         return 0

@@ -9,15 +9,15 @@ import re
 import stat
 
 from lsyncd_lite.config import settings
-from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
+from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.job import Job, Verdict
 from lsyncd_lite.paths import show, to_bytes
 
 # What a job is for: the word in the log, and how its end is read.
 PROBE, FULL, BATCH, REMOVAL = "probe", "full sync", "batch", "removal"
 
-# rsync(1), EXIT VALUES. 24: a file vanished, and its disappearance is a queued change of its own.
-_VERDICTS = {0: Verdict.OK, 24: Verdict.OK, 23: Verdict.PARTIAL,
+# rsync(1), EXIT VALUES
+_VERDICTS = {0: Verdict.OK, 24: Verdict.LOOK, 23: Verdict.PARTIAL,
              **dict.fromkeys((3, 5, 6, 10, 11, 12, 14, 20, 21, 22, 30, 35, 255), Verdict.AGAIN)}
 _EMPTY_SOURCE = 25  # --max-delete=0 stopped a deletion
 
@@ -107,13 +107,16 @@ class Rsync:
         return Job(self._argv(options, self._rules), None, entries, FULL)
 
     def batch(self, names, entries, again=False):
-        """Return the Job that makes listed names equal; again: whatever size and time say."""
+        """Return the Job that makes listed names equal; again: compare content, not size and time.
+
+        (--ignore-times would write what is equal, too, and so echo between two-way mirrors.)
+        """
         if self._deletes_in_batch:
             options = [b"--delete", b"--delete-missing-args", b"--force"]
         else:
             options = [b"--ignore-missing-args", b"--force"]
         if again:
-            options.append(b"--ignore-times")
+            options.append(b"--checksum")
         return self._listed(BATCH, options, names, entries)
 
     def attributes(self, entries):
@@ -152,7 +155,7 @@ class _Plan:
 
     Size and time cannot be trusted for a file whose content may have changed but whose
     time is one that the target may know already (`touch -r`, `cp -p`, archives): these
-    are sent whatever they look like. Only files with changed attributes must not be.
+    are compared by content. That reads them twice, so others are not.
     """
 
     def __init__(self, mode, source, settled):
@@ -162,7 +165,7 @@ class _Plan:
         self._real = {b"": True}  # directory → it is one, and no link
         self._taken = {}          # what is listed already → the entries that go with it
         self._root, self._removal = ([], []), ([], [])
-        self._plain, self._doubtful, self._unchanged = ([], []), ([], []), ([], [])
+        self._plain, self._doubtful = ([], []), ([], [])
         self._large = []
         self._linked = False
 
@@ -182,12 +185,7 @@ class _Plan:
         jobs = []
         if self._removal[0]:
             jobs.append(mode.removal(*self._removal))
-        plain, doubtful = self._plain, self._doubtful
-        if doubtful[0] and not self._unchanged[0]:
-            doubtful, plain = _both(plain, doubtful), ([], [])
-        else:
-            plain = _both(plain, self._unchanged)
-        for names, taken, again in (plain + (False,), doubtful + (True,)):
+        for names, taken, again in (self._plain + (False,), self._doubtful + (True,)):
             if names:  # the root's attributes ride along
                 jobs.append(mode.batch(names, taken + self._root[1], again))
                 self._root = ([], [])
@@ -227,7 +225,7 @@ class _Plan:
             if not marks & WHOLE:
                 return _put(self._plain, place)
             names = [name + b"/" for name in self._source.directories(place)]
-            return _put(self._doubtful if marks & FRESH else self._unchanged, *names)
+            return _put(self._doubtful if marks & (FRESH | NEW) == FRESH else self._plain, *names)
         if not stat.S_ISREG(facts.st_mode):
             return _put(self._plain, place)
         if facts.st_nlink > 1 and mode.config.rsync.hard_links:
@@ -236,16 +234,12 @@ class _Plan:
         if mode.config.batchSizeLimit is not None and facts.st_size > mode.config.batchSizeLimit:
             self._large.append(([place], [], again))
             return self._large[-1][1]
-        return _put(self._doubtful if again else self._plain if marks & FRESH else self._unchanged, place)
+        return _put(self._doubtful if again else self._plain, place)
 
 
 def _put(group, *names):
     group[0].extend(names)
     return group[1]
-
-
-def _both(one, other):
-    return one[0] + other[0], one[1] + other[1]
 
 
 def _table_options(table):

@@ -9,7 +9,7 @@ keep others waiting. Nothing leaves either before it is known to be on the targe
 import enum
 from collections import deque, namedtuple
 
-from lsyncd_lite.mirror.change import FRESH, WHOLE
+from lsyncd_lite.mirror.change import FRESH, NEW, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import Verdict
 from lsyncd_lite.mirror.queue import Queue
@@ -61,6 +61,7 @@ class Sync:
         self._failures = 0         # in a row, of jobs
         self._held_failures = 0    # in a row, of what is held
         self._blocked = False      # all that is due touches what is running
+        self._in_flight = None     # Queue of what is planned or running, made when it is asked for
         self.last_success = None   # wall clock
         self.last_error = None     # words
         self.failing_since = None  # wall clock
@@ -95,6 +96,11 @@ class Sync:
         self._add(b"", WHOLE, now)
 
     def _add(self, path, marks, now):
+        if marks & WHOLE and not marks & FRESH:  # a directory that has appeared
+            if self._in_flight is None:
+                self._in_flight = _queue_of([*self.running, *self._ready])
+            known = any(queue.related(path) for queue in (self.queue, self.held, self._in_flight))
+            marks |= FRESH if known else NEW
         self.queue.add(path, marks, now)
         self._blocked = False
 
@@ -158,10 +164,9 @@ class Sync:
         since = queue.since
         if queue is self.queue and queue.is_whole():
             self.held.clear()
+        self._in_flight = None
         if self.running:
-            busy = Queue(bound=float("inf"))
-            for job in self.running:
-                busy.put_back(job.entries, since)
+            busy = _queue_of(self.running)
             entries = queue.take(lambda path: not busy.related(path))
             self._blocked = not entries
         else:
@@ -180,6 +185,7 @@ class Sync:
         started; output: list of lines (bytes).
         """
         self.running.discard(job)
+        self._in_flight = None
         self._blocked = False
         verdict, words = self.mode.verdict(job, status, output)
         if job is self._probe:
@@ -194,19 +200,24 @@ class Sync:
             self._full_after = now + lasted
         if verdict is Verdict.OK:
             return self._succeeded(job, full, lasted, wall)
+        entries = [(path, marks & ~NEW) for path, marks in job.entries]
+        if verdict is Verdict.LOOK:
+            if not full:
+                self.queue.put_back(entries, now)
+            return self._succeeded(job, full, lasted, wall)
         if verdict is Verdict.REDO:
-            self.queue.put_back(job.entries, job.since)
+            self.queue.put_back(entries, job.since)
             self._unplan()
             return Outcome(verdict, words, False)
         self.last_error = words
         self.failing_since = self.failing_since or wall
         if verdict is Verdict.PARTIAL:
             new_trouble = job.held or not self.held
-            self.held.put_back(_without_doubt(job.entries, b"\n".join(output)), job.since)
+            self.held.put_back(_without_doubt(entries, b"\n".join(output)), job.since)
             self._hold(now, 3 * lasted if full else 0, new_trouble)
             self.starting = self.starting and not full
             return Outcome(verdict, words, False)
-        (self.held if job.held else self.queue).put_back(job.entries, job.since)
+        (self.held if job.held else self.queue).put_back(entries, job.since)
         self._unplan()
         self._failures += 1
         self.retry_at = now + self._back_off(self._failures)
@@ -298,6 +309,14 @@ class Sync:
     def next_try(self):
         """The time of the next try where something failed, or None."""
         return self.retry_at if self.retry_at is not None else self.held_at if self.held else None
+
+
+def _queue_of(jobs):
+    """Return a Queue of all that jobs make equal, to ask what is related to it."""
+    queue = Queue(bound=float("inf"))
+    for job in jobs:
+        queue.put_back(job.entries, 0)
+    return queue
 
 
 def _without_doubt(entries, output):

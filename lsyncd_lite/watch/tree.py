@@ -22,6 +22,7 @@ _STRUCTURE = (IN_ATTRIB | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVED_FROM
 _WRITES = {"CloseWrite": IN_CLOSE_WRITE, "Modify": IN_MODIFY, "CloseWrite or Modify": IN_CLOSE_WRITE | IN_MODIFY}
 
 _CONTENT = IN_CLOSE_WRITE | IN_MODIFY | IN_CREATE | IN_MOVED_TO
+_DEEPEST = 2048       # more levels than a path can have (PATH_MAX)
 _SETTLE = 5.0  # seconds a created file has to rest before it counts without having been closed
 
 # File systems on which a directory with two links holds no directory (statfs(2): ext2 to 4, xfs, tmpfs).
@@ -50,6 +51,8 @@ class Tree:
         self._left = False    # directories have left and their content may still be watched
         self._denied = False  # a directory could not be watched for lack of permission
         self._unclosed = {}   # (wd, name) of created files that nobody has closed yet
+        self._rename = None   # the last of a directory: (cookie, from, to), both (wd, name) or None
+        self._doubtful = set()  # wds of directories whose content is not what events have told
         self._inotify = inotify.Inotify()
         self.fd = self._inotify.fd
         try:
@@ -59,7 +62,7 @@ class Tree:
             self.close()
             raise
         self.identity = facts.st_dev, facts.st_ino
-        self._dirs = {self._root_wd: (0, b"")}
+        self._dirs = {self._root_wd: (None, b"")}
         self._walk([(self._root_wd, root)])
 
     def __len__(self):
@@ -78,78 +81,141 @@ class Tree:
                 return None
             wd, name = entry
             names.append(name)
+            if len(names) > _DEEPEST:  # what we believe goes round in circles: look again
+                self.overflowed = True
+                return None
         names.append(self.root.rstrip(b"/"))
         names.reverse()
         return b"/".join(names) or b"/"
 
     # ---- watching ----------------------------------------------------------------------------
+    #
+    # Events tell of the past, system calls of the present: a path that an event leads to may be
+    # stale, or lead to another directory by now. So (1) where a known directory went is taken
+    # from the events alone (MOVED_FROM, MOVED_TO, MOVE_SELF); (2) what a path led to counts
+    # only if the path of its parent, asked afterwards, still leads to the parent's wd; (3) a
+    # parent for which that fails stays in doubt and is listed again when more has been read.
 
     def rescan(self):
         """Look at the whole tree again, as events may be missing; forget what is gone."""
         self.unwatched = 0
+        self.overflowed = False
         self._unclosed.clear()
+        self._doubtful.clear()
         seen = {self._root_wd}
         self._walk([(self._root_wd, self.root)], seen)
         for wd in [wd for wd in self._dirs if wd not in seen]:
             self._drop(wd)
-        self.overflowed = False
 
     def _walk(self, stack, seen=None):
         """Watch all below the watched directories in a list of (wd, path)."""
         counting = self.identity[0] if _counts_links(self.root) else None
-        add, mask, dirs, wants = self._inotify.add, self._mask, self._dirs, self.wants
         while stack:
             parent, directory = stack.pop()
-            prefix = directory if directory.endswith(b"/") else directory + b"/"
-            for name in _subdirectories(directory, counting):
-                path = prefix + name
-                if wants is not None and not wants(path):
-                    continue
-                try:
-                    if parent is None:
-                        raise OSError(errno.ENOSPC, "")
-                    wd = add(path, mask)
-                except OSError as error:
-                    self._not_watched(path, error)
-                    if error.errno == errno.ENOSPC:
-                        stack.append((None, path))  # not watched, but counted: how many are needed?
-                    continue
-                dirs[wd] = (parent, name)
-                if seen is not None:
+            names = _subdirectories(directory, counting)
+            for wd, path, _name, _new in self._children(parent, directory, names) if names else ():
+                if wd is not None and seen is not None:
                     seen.add(wd)
                 stack.append((wd, path))
 
-    def _not_watched(self, path, error):
+    def _children(self, parent, directory, names):
+        """Watch directories in a directory; return a list of (wd, path, name, whether it was unknown).
+
+        Without watches left the wd is None: what is below is not watched, but counted.
+        """
+        prefix = directory if directory.endswith(b"/") else directory + b"/"
+        found, add, mask, wants = [], self._inotify.add, self._mask, self.wants
+        for name in names:
+            path = prefix + name
+            if wants is not None and not wants(path):
+                continue
+            try:
+                if parent is None:
+                    raise OSError(errno.ENOSPC, "")
+                wd = add(path, mask)
+                found.append((wd, path, name, wd not in self._dirs))
+            except OSError as error:
+                self._not_watched(parent, path, error)
+                if error.errno == errno.ENOSPC:
+                    found.append((None, path, name, False))
+        if parent is None or self._leads_to(directory, parent):
+            self._dirs.update((wd, (parent, name)) for wd, _path, name, _new in found if wd is not None)
+            return found
+        for wd, _path, _name, new in found:
+            if new:
+                self._inotify.remove(wd)
+        self._doubtful.add(parent)
+        return []
+
+    def _leads_to(self, path, wd):
+        """Tell whether a path leads to the directory of a wd now."""
+        try:
+            found = self._inotify.add(path, self._mask)
+        except OSError:
+            return False
+        if found not in self._dirs:
+            self._inotify.remove(found)
+        return found == wd
+
+    def _not_watched(self, parent, path, error):
         if error.errno == errno.ENOSPC:
             self.unwatched += 1
-        elif error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # not gone already
+        elif error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            self._doubtful.add(parent)  # gone, or its path is stale
+        else:
             self._denied = True
             self.notes.append(("Error", "cannot watch %s: %s" % (show(path), error.strerror)))
 
-    def _enter(self, parent, name, path, moved):
+    def _enter(self, parent, name, moved):
         """Watch a directory that was made in, or moved into, a watched one; tell whether it was unknown."""
-        try:
-            wd = self._inotify.add(path, self._mask)
-        except OSError as error:
-            self._not_watched(path, error)
+        directory = self.path(parent)
+        if directory is None:
             return False
-        known = wd in self._dirs
-        self._dirs[wd] = (parent, name)
-        if not (known and moved) or self.wants is not None or self.unwatched or self._denied:
-            self._walk([(wd, path)])
-        return not known
+        for wd, path, _name, new in self._children(parent, directory, [name]):
+            if new or not moved or self.wants is not None or self.unwatched or self._denied:
+                self._walk([(wd, path)])
+            return new
+        return False
+
+    def _settle_doubts(self, changed):
+        """List the directories again whose content is not what events have told."""
+        doubtful, self._doubtful = self._doubtful, set()
+        believed = {wd: [] for wd in doubtful}
+        for wd, (parent, _name) in self._dirs.items():
+            if parent in believed:
+                believed[parent].append(wd)
+        for wd, children in believed.items():
+            path = self.path(wd) if wd in self._dirs else None
+            if path is None:
+                continue
+            if not self._leads_to(path, wd):
+                self._doubtful.add(wd)  # a rename above it is still to be read
+                continue
+            found = self._children(wd, path, _subdirectories(path, None))
+            for child, below, name, new in found:
+                if new:
+                    changed.setdefault(wd, {})[name] = (WHOLE | FRESH, True)
+                    self._walk([(child, below)])
+            for child in set(children).difference(child for child, _path, _name, _new in found):
+                if self._dirs.get(child, (None,))[0] == wd and wd not in self._doubtful:
+                    self._drop(child)  # it is elsewhere, and found there, or gone
+                    self._left = True
 
     def _moved(self, wd):
-        """See whether a directory that was moved is where it is thought to be; else it has left the tree."""
-        path = self.path(wd)
-        if path is not None and (self.wants is None or self.wants(path)):
-            try:
-                if self._inotify.add(path, self._mask) == wd:
-                    return
-            except OSError as error:
-                self._not_watched(path, error)
-        self._drop(wd)
-        self._left = True
+        """Follow a directory that was moved to where the events say, or drop it if it has left the tree."""
+        _cookie, origin, place = self._rename or (0, None, None)
+        self._rename = None
+        if self._dirs[wd] == place:
+            return  # it was found there already
+        if self._dirs[wd] != origin:  # older than what was found, or of several renames at once
+            self._doubtful.update(known[0] for known in (self._dirs[wd], origin, place) if known)
+            return
+        parent = self.path(place[0]) if place else None
+        if parent is not None and (self.wants is None or self.wants(join(parent, place[1]))):
+            self._dirs[wd] = place
+        else:
+            self._drop(wd)
+            self._left = True
 
     def _drop(self, wd):
         self._inotify.remove(wd)
@@ -160,7 +226,7 @@ class Tree:
         stays = {self._root_wd}
         for start in list(self._dirs):
             way, wd = [], start
-            while wd not in stays and wd in self._dirs:
+            while wd not in stays and wd in self._dirs and len(way) <= _DEEPEST:
                 way.append(wd)
                 wd = self._dirs[wd][0]
             if wd in stays:
@@ -179,7 +245,7 @@ class Tree:
     def translate(self, events):
         """Return {directory: {name: (marks, is_dir)}} of (wd, mask, cookie, name) events (see change.py)."""
         changed, created, dirs = {}, {}, self._dirs
-        for wd, mask, _cookie, name in events:
+        for wd, mask, cookie, name in events:
             if wd not in dirs:
                 if mask & IN_Q_OVERFLOW:
                     self.overflowed = True
@@ -187,7 +253,7 @@ class Tree:
             if not name:
                 self._about_itself(wd, mask, changed)
             elif mask & IN_ISDIR:
-                self._about_directory(wd, mask, name, changed)
+                self._about_directory(wd, mask, cookie, name, changed)
             else:
                 if mask & IN_CREATE and not self._create_is_change:
                     created[wd, name] = None
@@ -202,6 +268,8 @@ class Tree:
                 names = changed.setdefault(wd, {})
                 old = names.get(name)
                 names[name] = (marks | old[0] if old else marks, False)
+        if self._doubtful:
+            self._settle_doubts(changed)
         if self._left:
             self._sweep()
         if created:
@@ -222,21 +290,22 @@ class Tree:
         elif mask & IN_UNMOUNT:
             self.notes.append(("Warn", "%s was unmounted" % show(self.path(wd) or b"?")))
 
-    def _about_directory(self, wd, mask, name, changed):
+    def _about_directory(self, wd, mask, cookie, name, changed):
         """Take an event about a directory within a watched one."""
-        marks = PLACE
-        appeared = mask & (IN_CREATE | IN_MOVED_TO)
-        if appeared:
-            marks = WHOLE | FRESH
-        if appeared or mask & IN_ATTRIB and self._denied:
-            parent = self.path(wd)
-            path = parent and join(parent, name)
-            if path and (self.wants is None or self.wants(path)):
-                if self._enter(wd, name, path, mask & IN_MOVED_TO):
-                    marks = WHOLE | FRESH
         names = changed.setdefault(wd, {})
         old = names.get(name)
-        names[name] = (marks | old[0] if old else marks, True)
+        marks = old[0] if old else PLACE
+        if mask & IN_MOVED_FROM:
+            self._rename = cookie, (wd, name), None
+        elif mask & IN_MOVED_TO:
+            origin = self._rename[1] if self._rename and self._rename[0] == cookie else None
+            self._rename = cookie, origin, (wd, name)
+        if mask & (IN_CREATE | IN_MOVED_TO):
+            marks |= WHOLE | FRESH if old else WHOLE  # what was there before may look the same
+            self._enter(wd, name, mask & IN_MOVED_TO)
+        elif mask & IN_ATTRIB and self._denied and self._enter(wd, name, False):
+            marks |= WHOLE
+        names[name] = marks, True
 
     def _look_at(self, created, changed):
         """Report created files that nobody will close: links, and all that is no plain file.
