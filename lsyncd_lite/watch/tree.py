@@ -169,7 +169,8 @@ class Tree:
     def _enter(self, parent, name, moved):
         """Watch a directory that was made in, or moved into, a watched one; tell whether it was unknown."""
         directory = self.path(parent)
-        if directory is None:
+        if directory is None:  # it has left, and may be found elsewhere
+            self._doubtful.add(parent)
             return False
         for wd, path, _name, new in self._children(parent, directory, [name]):
             if new or not moved or self.wants is not None or self.unwatched or self._denied:
