@@ -24,7 +24,10 @@ from lsyncd_lite.watch.tree import Tree
 HEARTBEAT = 60.0     # seconds between two looks at what tells no events, and writes of an unchanged status
 MISSING_RETRY = 1.0  # seconds between two looks for a source that is not there
 RESCAN = 60.0        # seconds between two scans of a tree that there are not enough watches for
-NAP = 0.002          # seconds in which more events gather: reading them one by one costs more
+# Seconds in which more events gather, as reading them one by one costs more: after a rest, and in a
+# burst. The kernel's queue is full after 75 ms of the hardest burst.
+NAP, BURST_NAP = 0.002, 0.01
+BURST = 0.1          # seconds within which another event makes a burst
 GRACE = 2.0          # seconds between TERM and KILL for children that outstay the shutdown
 
 _LIMIT = "/proc/sys/fs/inotify/max_user_watches"
@@ -43,6 +46,7 @@ class Daemon:
         self._syncs = []
         self._trees = {}       # root → _Watched
         self._readable = []    # _Watched whose descriptor has events
+        self._read_at = 0.0    # when events were read last
         self._stop = None      # the signal that ends us
         self._kill_at = None   # when children that still run are ended
         self._killed = False
@@ -131,7 +135,8 @@ class Daemon:
     def _read_events(self):
         if not self._readable:
             return
-        time.sleep(NAP)
+        time.sleep(BURST_NAP if time.monotonic() - self._read_at < BURST else NAP)
+        self._read_at = time.monotonic()
         while self._readable:
             self._read_tree(self._readable.pop())
 
@@ -180,7 +185,7 @@ class Daemon:
             sync.lose_source(now)  # until it is watched again
             return
         was_absent = sync.absent
-        job = sync.take_job(now, Source(sync.config.source, sync.filter.excludes))
+        job = sync.take_job(now, time.time(), Source(sync.config.source, sync.filter.excludes))
         if sync.absent and not was_absent:
             self._log("Error", "%s: source %s is missing: waiting for it"
                       % (sync.config.name, show(sync.config.source)))

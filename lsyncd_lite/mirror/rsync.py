@@ -52,13 +52,13 @@ class Rsync:
             return None
         return self._listed(PROBE, [b"-n", b"--delete-missing-args"], [_NOTHING], [])
 
-    def plan(self, entries, source, settled):
+    def plan(self, entries, source, settled, wall):
         """Return the Jobs that make (path, marks) entries equal; nothing to do is an empty list.
 
-        source: a Source. settled (seconds since the epoch): all that the target holds
-        was read from the source before.
+        source: a Source. settled, wall (seconds since the epoch): all that the target
+        holds was read from the source before settled, and now it is wall.
         """
-        return _Plan(self, source, settled).jobs(entries)
+        return _Plan(self, source, settled, wall).jobs(entries)
 
     def verdict(self, job, status, output):
         """Return (Verdict, words) for a job that ended.
@@ -154,14 +154,16 @@ class _Plan:
     """Sorts entries into jobs, looking at each directory once.
 
     Size and time cannot be trusted for a file whose content may have changed but whose
-    time is one that the target may know already (`touch -r`, `cp -p`, archives): these
+    time is one that the target may know already (`touch -r`, `cp -p`, archives), or has
+    not come yet: these
     are compared by content. That reads them twice, so others are not.
     """
 
-    def __init__(self, mode, source, settled):
+    def __init__(self, mode, source, settled, wall):
         self._mode = mode
         self._source = source
         self._settled = settled
+        self._wall = wall
         self._real = {b"": True}  # directory → it is one, and no link
         self._taken = {}          # what is listed already → the entries that go with it
         self._root, self._removal = ([], []), ([], [])
@@ -230,7 +232,7 @@ class _Plan:
             return _put(self._plain, place)
         if facts.st_nlink > 1 and mode.config.rsync.hard_links:
             self._linked = True  # its other names are known to a full sync only
-        again = marks & FRESH and facts.st_mtime <= self._settled
+        again = marks & FRESH and not self._settled < facts.st_mtime <= self._wall
         if mode.config.batchSizeLimit is not None and facts.st_size > mode.config.batchSizeLimit:
             self._large.append(([place], [], again))
             return self._large[-1][1]

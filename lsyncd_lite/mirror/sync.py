@@ -138,8 +138,8 @@ class Sync:
     def _held_due(self):
         return self.held_at if self.held and not self._blocked and not self.stopping else None
 
-    def take_job(self, now, source):
-        """Return the Job to spawn now, or None; source: a Source."""
+    def take_job(self, now, wall, source):
+        """Return the Job to spawn now, or None; wall: seconds since the epoch; source: a Source."""
         due = self.next_deadline()
         if due is None or due > now:
             return None
@@ -150,16 +150,16 @@ class Sync:
         if not self._probe and not self._ready:
             queue_due = self._queue_due()
             if queue_due is not None and queue_due <= now:
-                self._plan(self.queue, False, source)
+                self._plan(self.queue, False, wall, source)
             else:
-                self._plan(self.held, True, source)
+                self._plan(self.held, True, wall, source)
         job = self._probe or (self._ready.popleft() if self._ready else None)
         if job is not None:
             job.began = now
             self.running.add(job)
         return job
 
-    def _plan(self, queue, held, source):
+    def _plan(self, queue, held, wall, source):
         """Turn what is in a queue, but for what touches running jobs, into ready jobs."""
         since = queue.since
         if queue is self.queue and queue.is_whole():
@@ -172,7 +172,7 @@ class Sync:
         else:
             entries = queue.take()
         settled = float("inf") if self.running else self._settled
-        for job in self.mode.plan(entries, source, settled):
+        for job in self.mode.plan(entries, source, settled, wall):
             job.since, job.held = since, held
             self._ready.append(job)
 
