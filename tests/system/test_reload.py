@@ -1,0 +1,108 @@
+"""HUP: the configuration is read again, and what did not change goes on."""
+
+import os
+import signal
+
+import pytest
+
+from harness import make, names, sync
+
+BROKEN = [("text", "[sync a\nsource"), ("unknown key", "[sync a]\nsource = /\ntarget = /x\nnonsense = 1\n"), ("gone", None)]
+
+
+@pytest.mark.parametrize("text", [text for _name, text in BROKEN], ids=[name for name, _text in BROKEN])
+def test_a_broken_configuration_is_refused_and_the_old_one_stays(text, src, dst, daemon, rsync):
+    make(src, "a")
+    binary = rsync()
+    running = daemon(sync(src, dst, rsync={"binary": binary.path}))
+    before = len(binary.calls())
+    if text is None:
+        running.conf.unlink()
+    else:
+        running.configure(text=text)
+    running.kill(signal.SIGHUP)
+    running.wait_log(r"Error: .*daemon\.ini.*")
+    make(src, "b")
+    running.wait_equal(src, dst)
+    assert not any("-r" in call.argv for call in binary.calls()[before:])  # no full sync
+    assert running.stop() == 143
+
+
+def test_pairs_that_did_not_change_go_on_new_ones_start_and_removed_ones_end(tmp_path, src, daemon, rsync):
+    binaries = {name: rsync(name) for name in ("stays", "goes", "comes", "changes")}
+    targets = {name: tmp_path / name for name in binaries}
+    sources = {name: make(tmp_path / ("src-" + name), "a", "b.tmp") for name in binaries}
+
+    def one(name, **keys):
+        return sync(sources[name], targets[name], name=name, rsync={"binary": binaries[name].path}, **keys)
+    running = daemon(one("stays"), one("goes"), one("changes"))
+    calls = {name: len(binary.calls()) for name, binary in binaries.items()}
+
+    running.configure(one("changes", exclude=["*.tmp"]), one("comes"), one("stays"))
+    running.kill(signal.SIGHUP)
+    running.wait_path(targets["comes"] / "a")
+    running.wait(lambda: len(binaries["changes"].calls()) > calls["changes"], "the changed pair to begin anew")
+    running.wait(lambda: sorted(running.status()) == ["changes", "comes", "stays"], "the new syncs in the status")
+    running.wait_idle()
+    assert len(binaries["stays"].calls()) == calls["stays"]
+    assert running.watching() == 3
+
+    for name in sources:
+        make(sources[name], "later", "later.tmp")
+    for name in ("stays", "comes", "changes"):
+        running.fence(sources[name], targets[name])
+    assert "later.tmp" in names(targets["stays"]) and "later.tmp" in names(targets["comes"])
+    assert "later" in names(targets["changes"]) and "later.tmp" not in names(targets["changes"])
+    assert "later" not in names(targets["goes"]) and len(binaries["goes"].calls()) == calls["goes"]
+    assert not any("-r" in call.argv for call in binaries["stays"].calls()[calls["stays"]:])
+
+
+def test_what_was_queued_for_an_unchanged_pair_survives(src, dst, tmp_path, daemon, rsync):
+    make(src, "a")
+    binary = rsync()
+    pair = sync(src, dst, name="pair", rsync={"binary": binary.path})
+    running = daemon(pair)
+    binary.hold()
+    make(src, "b")
+    running.wait_status("pair", in_flight="1")
+    make(src, "c")
+    running.wait_status("pair", in_flight="1", delays=1)
+    running.configure(pair, sync(src, tmp_path / "other", name="other"))
+    running.kill(signal.SIGHUP)
+    running.wait_path(tmp_path / "other" / "c")
+    binary.release()
+    running.wait_equal(src, dst)
+
+
+def test_new_settings_hold_from_then_on(tmp_path, src, dst, daemon):
+    make(src, "a")
+    running = daemon(sync(src, dst))
+    files = {"logfile": str(tmp_path / "new.log"), "statusFile": str(tmp_path / "new.status")}
+    running.configure(sync(src, dst), settings=files)
+    running.kill(signal.SIGHUP)
+    running.wait(lambda: (tmp_path / "new.log").exists() and (tmp_path / "new.status").exists(), "the new files")
+    make(src, "b")
+    running.wait_equal(src, dst)
+
+
+def test_a_missing_source_in_the_new_configuration_waits(tmp_path, src, dst, daemon):
+    make(src, "a")
+    running = daemon(sync(src, dst, name="one"))
+    running.configure(sync(src, dst, name="one"), sync(tmp_path / "missing", tmp_path / "there", name="two"))
+    running.kill(signal.SIGHUP)
+    running.wait_status("two", state="no source")
+    make(src, "b")
+    running.wait_equal(src, dst)
+    make(tmp_path / "missing", "x")
+    running.wait_equal(tmp_path / "missing", tmp_path / "there")
+
+
+def test_hup_without_a_configuration_file_changes_nothing(src, dst, daemon):
+    make(src, "a")
+    running = daemon(argv=["-delay", "0.2", "-rsync", src, dst])
+    running.wait_equal(src, dst)
+    running.kill(signal.SIGHUP)
+    running.fence(src, dst)
+    os.unlink(str(src / "a"))
+    running.wait_equal(src, dst)
+    assert running.stop() == 143
