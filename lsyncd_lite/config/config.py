@@ -107,11 +107,12 @@ class _Builder:
         for number, section in enumerate(wanted, 1):
             own = self._values("sync", section.entries)
             own.setdefault("name", "sync%d" % number)
-            first = names.setdefault(own["name"], section.where)
-            if first is not section.where:
-                self.errors.append("%s: name: %s is taken by the sync of %s"
-                                   % (section.where, show(own["name"]), first))
-            syncs += self._syncs(section, {**inherited, **own, **forced})
+            found = self._syncs(section, {**inherited, **own, **forced})
+            for name in {own["name"], *(sync.name for sync in found)}:
+                if names.setdefault(name, section.where) is not section.where:
+                    self.errors.append("%s: name: %s is taken by the sync of %s"
+                                       % (section.where, show(name), names[name]))
+            syncs += found
         if not wanted and not self.errors:
             self.errors.append("nothing to do: no sync is configured; give [sync NAME] in a file or -rsync SOURCE TARGET")
         return Config(settings=merged, syncs=syncs, warnings=self.warnings)
@@ -121,6 +122,8 @@ class _Builder:
         known, values = settings.scope(kind), {}
         for entry in entries:
             key = known.get(entry.key)
+            if entry.key in settings.TABLES and not getattr(entry.raw, "pairs", True):
+                continue  # a table that sets nothing
             if key is None:
                 self.errors.append("%s: unknown key%s" % (entry.where, _hint(entry.key, known)))
                 continue
@@ -225,15 +228,15 @@ class _Builder:
             option, equals, value = arguments.pop(0).partition("=")
             sign = {"--include": "+", "--include-from": "+", "--exclude": "-", "--exclude-from": "-"}.get(option)
             if sign is None:
-                if option in ("--filter", "-F", "-f", "-C", "--cvs-exclude"):
-                    self.warnings.append("%s: %s holds at a full sync only; use filter" % (where, option))
+                if option in ("--filter", "--cvs-exclude") or option.startswith(("-f", "-F", "-C")):
+                    self.warnings.append("%s: %s holds at a full sync only; use filter" % (where, show(option)))
                 continue
             if not equals and arguments:
                 value = arguments.pop(0)
-            if option.endswith("-from"):
-                rules += [(sign, to_bytes(line), at) for line, at in self._lines_of(value, where)]
-            else:
-                rules.append((sign, to_bytes(value), where))
+            lines = self._lines_of(value, where) if option.endswith("-from") else [(value, where)]
+            for line, at in lines:  # either may say "+ PATTERN" or "- PATTERN" (rsync(1), OLD PREFIXES)
+                prefixed = line[:2] in ("+ ", "- ")
+                rules.append((line[0] if prefixed else sign, to_bytes(line[2:] if prefixed else line), at))
         if rsync.cvs_exclude:
             rules += [("-", pattern, "rsync.cvs_exclude") for pattern in CVS_EXCLUDE]
         return tuple(rules)

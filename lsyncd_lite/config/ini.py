@@ -9,6 +9,8 @@ of a file with its line is what we want, and the format is smaller than that.)
 from lsyncd_lite.config.section import Entry, Section
 from lsyncd_lite.paths import show
 
+_BLANK = " \t\r"  # other blanks may belong to a name
+
 
 def read(text, filename):
     """Return (sections, errors) of INI text; errors are lines `FILE:LINE: …`.
@@ -20,21 +22,22 @@ def read(text, filename):
     keys, values = None, None  # of the section, of the key that may go on
     for number, line in enumerate(text.split("\n"), 1):
         where = "%s:%d" % (filename, number)
-        line = line.rstrip()
-        stripped = line.lstrip()
+        line = line.rstrip(_BLANK)
+        stripped = line.lstrip(_BLANK)
         if not stripped or stripped[0] in "#;":
             continue
         if line[0] in " \t" and values is not None:
             values.append(stripped)
         elif stripped[0] == "[":
-            keys, values = {}, None
+            values = None
             entries = _section(stripped, where, titles, sections, errors)
+            keys = {entry.key: number for entry in entries}
         elif "=" not in stripped:
             errors.append('%s: %s: neither "KEY = VALUE", a [section], a comment nor an indented list item'
                           % (where, show(stripped)))
             values = []
         else:
-            key, value = (part.strip() for part in stripped.split("=", 1))
+            key, value = (part.strip(_BLANK) for part in stripped.split("=", 1))
             values = [value] if value else []
             if keys is None:
                 errors.append("%s: %s: stands before the first section; sections are [settings] and [sync NAME]"

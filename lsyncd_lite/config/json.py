@@ -6,8 +6,14 @@ from lsyncd_lite.config.section import Entry, Section
 from lsyncd_lite.paths import show
 
 
-class _Object(list):
+class _Object:
     """The (key, value) pairs of an object, in order and with what was given twice."""
+
+    def __init__(self, pairs):
+        self.pairs = pairs
+
+    def __repr__(self):
+        return "{…}" if self.pairs else "{}"
 
 
 def read(text, filename):
@@ -29,7 +35,7 @@ def read(text, filename):
     for name, value, path in _pairs(top, "", filename, errors):
         if name == "settings" and isinstance(value, _Object):
             sections.append(_section("settings", path, value, filename, errors))
-        elif name == "sync" and isinstance(value, list):
+        elif name == "sync" and isinstance(value, (list, _Object)):
             items = [value] if isinstance(value, _Object) else value
             for index, item in enumerate(items):
                 place = "sync[%d]" % index
@@ -46,7 +52,7 @@ def read(text, filename):
 def _section(kind, path, value, filename, errors):
     entries = []
     for key, item, place in _pairs(value, path + ".", filename, errors):
-        if isinstance(item, _Object):  # a table within a sync
+        if isinstance(item, _Object) and item.pairs:  # a table within a sync
             entries += [Entry("%s.%s" % (key, name), raw, "%s: %s" % (filename, inner))
                         for name, raw, inner in _pairs(item, place + ".", filename, errors)]
         else:
@@ -57,7 +63,7 @@ def _section(kind, path, value, filename, errors):
 def _pairs(value, prefix, filename, errors):
     """Yield (key, value, path for people) of an object once a key."""
     seen = set()
-    for key, item in value:
+    for key, item in value.pairs:
         path = prefix + show(key)
         if key in seen:
             errors.append("%s: %s: given twice" % (filename, path))

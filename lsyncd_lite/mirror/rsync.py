@@ -24,6 +24,9 @@ _EMPTY_SOURCE = 25  # --max-delete=0 stopped a deletion
 # Receivers with a certain hardening of 2026 end with 2 and this message at a missing entry.
 _REFUSES_MISSING = b"invalid file mode 00"
 
+# A parent of a listed path was renamed while rsync read the list.
+_OVERTAKEN = b"invalid path from sender"
+
 # Keep-alives and limits: a dead peer has to end a job, and nothing may ask for a password.
 _SSH = b"ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
 _TIMEOUT = b"--timeout=300"
@@ -74,6 +77,8 @@ class Rsync:
         if status == 2 and refused and job.purpose in (PROBE, BATCH) and not self._receiver_is_broken:
             self._receiver_is_broken = True
             return Verdict.REDO, "the receiver refuses missing entries; removals go in an rsync of their own"
+        if status == 2 and any(_OVERTAKEN in line for line in output):
+            return Verdict.AGAIN, "the source changed under rsync's eyes"
         if status == _EMPTY_SOURCE and b"--max-delete=0" in job.argv:
             return Verdict.AGAIN, ("source %s is empty and the target is not: refused to empty it "
                                    "(a missing mount? allowEmptySource = yes to mean it)"

@@ -30,6 +30,7 @@ class Churn:
     def __init__(self, root, seed):
         self.root, self.random = os.fsencode(str(root)), random.Random(seed)
         self.outside = self.root + b".outside"
+        self.fifos = 0
         os.mkdir(self.outside)
         self.script = []
 
@@ -61,13 +62,18 @@ class Churn:
         return self.random.choice(self.directories()) + self.random.choice(NAMES)
 
     def old(self, *wanted):
-        """Return an entry, of one of the wanted types; never a file of several names (known trap 6 is not meant)."""
+        """Return an entry, of one of the wanted types.
+
+        Never a file of several names (known trap 6 is not meant), nor a fifo: where one takes the place of a
+        file that rsync is about to open, rsync waits for ever for a writer.
+        """
         found = []
         for directory in self.directories():
             for name in os.listdir(self.at(directory)):
                 facts = os.lstat(self.at(directory + name))
                 kind = stat.S_IFMT(facts.st_mode)
-                if (not wanted or kind in wanted) and not (kind == stat.S_IFREG and facts.st_nlink > 1):
+                if (kind in wanted if wanted else kind != stat.S_IFIFO) and not (
+                        kind == stat.S_IFREG and facts.st_nlink > 1):
                     found.append(directory + name)
         if not found:
             raise FileNotFoundError
@@ -160,12 +166,13 @@ class Churn:
         return path
 
     def fifo(self):
-        path = self.new()
+        self.fifos += 1
+        path = self.random.choice(self.directories()) + b"fifo%d" % self.fifos
         os.mkfifo(self.at(path))
         return path
 
     def delete(self):
-        path = self.old()
+        path = self.old(stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO)
         (os.rmdir if stat.S_ISDIR(os.lstat(self.at(path)).st_mode) else os.unlink)(self.at(path))
         return path
 
@@ -177,16 +184,14 @@ class Churn:
     def replace(self):
         path = self.old()
         (shutil.rmtree if stat.S_ISDIR(os.lstat(self.at(path)).st_mode) else os.unlink)(self.at(path))
-        how = self.random.choice(["file", "directory", "link", "fifo"])
+        how = self.random.choice(["file", "directory", "link"])
         if how == "file":
             self._write(path, self.content(), os.O_CREAT)
         elif how == "directory":
             os.mkdir(self.at(path))
             self._write(path + b"/in", self.content(), os.O_CREAT)
-        elif how == "link":
-            os.symlink(self.outside, self.at(path))
         else:
-            os.mkfifo(self.at(path))
+            os.symlink(self.outside, self.at(path))
         return path, how
 
     def leave(self):
