@@ -14,6 +14,10 @@ class Verdict(enum.Enum):
     DIE = "die"          # trying again will not help
 
 
+# How many lines of what a child prints are kept for the judgement of its end.
+OUTPUT_KEPT = 50
+
+
 class Job:
     """One child to spawn.
 
@@ -21,13 +25,14 @@ class Job:
     (path, marks) it makes equal; purpose: a word for the log and for the mode that made it.
     """
 
-    __slots__ = ("argv", "stdin", "entries", "purpose", "since", "held", "began")
+    __slots__ = ("argv", "stdin", "entries", "purpose", "then_full", "since", "held", "began")
 
     def __init__(self, argv, stdin, entries, purpose):
         self.argv = argv
         self.stdin = stdin
         self.entries = entries
         self.purpose = purpose
+        self.then_full = False  # it touches what only a full sync makes equal altogether
         self.since = None   # seconds: the oldest of its changes
         self.held = False   # it tries again what failed partly
         self.began = None   # seconds

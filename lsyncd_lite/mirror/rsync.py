@@ -32,6 +32,9 @@ _SSH = b"ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o 
 _TIMEOUT = b"--timeout=300"
 _CONNECT_TIMEOUT = b"--contimeout=60"
 
+# [USER@]HOST::MODULE, where HOST may be an IPv6 address in brackets (rsync(1), SYNOPSIS).
+_DAEMON = re.compile(rb"(?:[^/:@]*@)?(?:\[[^]/]*\]|[^/:[]*)::")
+
 # A name that no source holds.
 _NOTHING = b".probe-\001"
 
@@ -74,7 +77,7 @@ class Rsync:
         if status < 0:
             return Verdict.AGAIN, "killed by signal %d" % -status
         refused = any(_REFUSES_MISSING in line for line in output)
-        if status == 2 and refused and job.purpose in (PROBE, BATCH) and not self._receiver_is_broken:
+        if status == 2 and refused and job.purpose in (PROBE, BATCH):
             self._receiver_is_broken = True
             return Verdict.REDO, "the receiver refuses missing entries; removals go in an rsync of their own"
         if status == 2 and any(_OVERTAKEN in line for line in output):
@@ -174,7 +177,7 @@ class _Plan:
         self._root, self._removal = ([], []), ([], [])
         self._plain, self._doubtful = ([], []), ([], [])
         self._large = []
-        self._linked = False
+        self._linked = False  # a file has other names, which only a full sync can link to it
 
     def jobs(self, entries):
         """Return the jobs, removals first: they make room."""
@@ -187,8 +190,6 @@ class _Plan:
             if item not in self._taken:
                 self._taken[item] = self._sort(*item)
             self._taken[item].append((path, marks))
-        if self._linked:
-            return [mode.full(entries, self._source)]
         jobs = []
         if self._removal[0]:
             jobs.append(mode.removal(*self._removal))
@@ -198,7 +199,10 @@ class _Plan:
                 self._root = ([], [])
         if self._root[0]:
             jobs.append(mode.attributes(self._root[1]))
-        return jobs + [mode.batch(names, taken, again) for names, taken, again in self._large]
+        jobs += [mode.batch(names, taken, again) for names, taken, again in self._large]
+        for job in jobs:
+            job.then_full = self._linked
+        return jobs
 
     def _standing(self, path):
         """Return the path, or its topmost parent that is missing or no directory any more.
@@ -236,7 +240,7 @@ class _Plan:
         if not stat.S_ISREG(facts.st_mode):
             return _put(self._plain, place)
         if facts.st_nlink > 1 and mode.config.rsync.hard_links:
-            self._linked = True  # its other names are known to a full sync only
+            self._linked = True
         again = marks & FRESH and not self._settled < facts.st_mtime <= self._wall
         if mode.config.batchSizeLimit is not None and facts.st_size > mode.config.batchSizeLimit:
             self._large.append(([place], [], again))
@@ -270,7 +274,7 @@ def _connection_options(config, environ):
     if config.local:
         return []
     options = [_TIMEOUT] if config.rsync.timeout is None else []
-    daemon = config.target.startswith(b"rsync://") or b"::" in config.target.partition(b"/")[0]
+    daemon = config.target.startswith(b"rsync://") or _DAEMON.match(config.target)
     if config.rsync.rsh is None and b"RSYNC_RSH" not in environ:
         options.append(_CONNECT_TIMEOUT if daemon else b"--rsh=" + _SSH)
     return options

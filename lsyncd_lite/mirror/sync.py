@@ -7,11 +7,12 @@ keep others waiting. Nothing leaves either before it is known to be on the targe
 """
 
 import enum
+import re
 from collections import deque, namedtuple
 
 from lsyncd_lite.mirror.change import FRESH, NEW, WHOLE
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import Verdict
+from lsyncd_lite.mirror.job import OUTPUT_KEPT, Verdict
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.paths import below, join
 
@@ -60,7 +61,7 @@ class Sync:
         self._full_after = now     # a full sync of a busy tree must not follow on the last at once
         self._failures = 0         # in a row, of jobs
         self._held_failures = 0    # in a row, of what is held
-        self._blocked = False      # all that is due touches what is running
+        self._blocked = set()      # the queues in which all that is due touches what is running
         self._in_flight = None     # Queue of what is planned or running, made when it is asked for
         self.last_success = None   # wall clock
         self.last_error = None     # words
@@ -100,9 +101,9 @@ class Sync:
             if self._in_flight is None:
                 self._in_flight = _queue_of([*self.running, *self._ready])
             known = any(queue.related(path) for queue in (self.queue, self.held, self._in_flight))
-            marks |= FRESH if known else NEW
+            marks |= FRESH if known or self.config.delete is not True else NEW
         self.queue.add(path, marks, now)
-        self._blocked = False
+        self._blocked.clear()
 
     def wants_directory(self, path):
         """Tell whether an absolute directory has to be watched for this sync."""
@@ -127,7 +128,7 @@ class Sync:
         return due if due is None or self.retry_at is None else max(due, self.retry_at)
 
     def _queue_due(self):
-        if not self.queue or self._blocked:
+        if not self.queue or self.queue in self._blocked:
             return None
         if self.stopping:
             return _AT_ONCE
@@ -136,7 +137,7 @@ class Sync:
         return max(due, self._full_after) if self.queue.is_whole() else due
 
     def _held_due(self):
-        return self.held_at if self.held and not self._blocked and not self.stopping else None
+        return self.held_at if self.held and self.held not in self._blocked and not self.stopping else None
 
     def take_job(self, now, wall, source):
         """Return the Job to spawn now, or None; wall: seconds since the epoch; source: a Source."""
@@ -146,20 +147,20 @@ class Sync:
         if not source.is_directory():
             self.lose_source(now)
             return None
-        self.find_source()
+        self.absent, self.retry_at = False, None
         if not self._probe and not self._ready:
             queue_due = self._queue_due()
             if queue_due is not None and queue_due <= now:
-                self._plan(self.queue, False, wall, source)
+                self._plan(self.queue, False, now, wall, source)
             else:
-                self._plan(self.held, True, wall, source)
+                self._plan(self.held, True, now, wall, source)
         job = self._probe or (self._ready.popleft() if self._ready else None)
         if job is not None:
             job.began = now
             self.running.add(job)
         return job
 
-    def _plan(self, queue, held, wall, source):
+    def _plan(self, queue, held, now, wall, source):
         """Turn what is in a queue, but for what touches running jobs, into ready jobs."""
         since = queue.since
         if queue is self.queue and queue.is_whole():
@@ -168,13 +169,17 @@ class Sync:
         if self.running:
             busy = _queue_of(self.running)
             entries = queue.take(lambda path: not busy.related(path))
-            self._blocked = not entries
+            if not entries:
+                self._blocked.add(queue)
         else:
             entries = queue.take()
         settled = float("inf") if self.running else self._settled
         for job in self.mode.plan(entries, source, settled, wall):
             job.since, job.held = since, held
             self._ready.append(job)
+        if any(job.then_full for job in self._ready):  # not in `queue`, where it would absorb what is known of single files
+            self.held_at = max(now + self.config.delay, self._full_after, self.held_at if self.held else now)
+            self.held.add(b"", WHOLE, now)
 
     # ---- jobs come back ----------------------------------------------------------------------
 
@@ -186,10 +191,10 @@ class Sync:
         """
         self.running.discard(job)
         self._in_flight = None
-        self._blocked = False
+        self._blocked.clear()
         verdict, words = self.mode.verdict(job, status, output)
         if job is self._probe:
-            if verdict in (Verdict.OK, Verdict.REDO) or not self.starting:
+            if verdict not in (Verdict.AGAIN, Verdict.DIE) or not self.starting:
                 self._probe = None
                 return Outcome(Verdict.OK, words if verdict is Verdict.REDO else None, False)
         else:
@@ -213,7 +218,8 @@ class Sync:
         self.failing_since = self.failing_since or wall
         if verdict is Verdict.PARTIAL:
             new_trouble = job.held or not self.held
-            self.held.put_back(_without_doubt(entries, b"\n".join(output)), job.since)
+            self._failures, self.retry_at, self.failed = 0, None, False  # the target works
+            self.held.put_back(_without_doubt(entries, output), job.since)
             self._hold(now, 3 * lasted if full else 0, new_trouble)
             self.starting = self.starting and not full
             return Outcome(verdict, words, False)
@@ -303,12 +309,12 @@ class Sync:
             return State.STARTING
         if self.running or self._ready:
             return State.SYNCING
-        return State.WAITING if self.retry_at is not None or self.held else State.IDLE
+        return State.WAITING if self.retry_at is not None or self.held and self.last_error else State.IDLE
 
     @property
     def next_try(self):
         """The time of the next try where something failed, or None."""
-        return self.retry_at if self.retry_at is not None else self.held_at if self.held else None
+        return self.retry_at if self.retry_at is not None else self.held_at if self.held and self.last_error else None
 
 
 def _queue_of(jobs):
@@ -320,11 +326,15 @@ def _queue_of(jobs):
 
 
 def _without_doubt(entries, output):
-    """Return the entries of a job that left some undone, so that the others are not sent again.
+    """Return the entries of a job that left some undone, so that the others are not read again.
 
-    All but what the output names is on the target; a subtree would be sent again for one file.
+    All but what the output (list of lines) names is on the target; a subtree would be
+    read again for one file. rsync prints odd bytes as \\#NNN, in octal.
     """
-    return [(path, marks if not marks & WHOLE and path in output else marks & ~FRESH) for path, marks in entries]
+    if len(output) >= OUTPUT_KEPT:  # it may name more
+        return entries
+    text = re.sub(rb"\\#([0-3][0-7][0-7])", lambda match: bytes([int(match.group(1), 8)]), b"\n".join(output))
+    return [(path, marks if not marks & WHOLE and path in text else marks & ~FRESH) for path, marks in entries]
 
 
 _AT_ONCE = float("-inf")

@@ -7,7 +7,8 @@ as its standard input and a pipe to us as its output.
 import os
 import signal
 
-_OUTPUT_KEPT = 50   # lines of a child's output that are kept for whoever judges its end
+from lsyncd_lite.mirror.job import OUTPUT_KEPT
+
 _LINE_LONGEST = 4096
 
 
@@ -66,7 +67,7 @@ class Children:
             for line in lines:
                 line = line.rstrip(b"\r")
                 if line:
-                    if len(child.lines) < _OUTPUT_KEPT:
+                    if len(child.lines) < OUTPUT_KEPT:
                         child.lines.append(line)
                     self._on_line(child.tag, line)
 
