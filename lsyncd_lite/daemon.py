@@ -4,7 +4,6 @@ Wait; reap what ended; read what the kernel tells; start what is due. Nothing he
 decides what is mirrored or how: that is mirror/'s.
 """
 
-import errno
 import os
 import signal
 import time
@@ -14,23 +13,19 @@ from lsyncd_lite.errors import ConfigError, Fatal
 from lsyncd_lite.mirror.job import Verdict
 from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.mirror.sync import Sync
-from lsyncd_lite.paths import below, show
+from lsyncd_lite.paths import show
 from lsyncd_lite.report import status
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.process import Children
 from lsyncd_lite.system.source import Source
-from lsyncd_lite.watch.tree import Tree
+from lsyncd_lite.watching import Watched, roots
 
 HEARTBEAT = 60.0     # seconds between two looks at what tells no events, and writes of an unchanged status
-MISSING_RETRY = 1.0  # seconds between two looks for a source that is not there
-RESCAN = 60.0        # seconds between two scans of a tree that there are not enough watches for
 # Seconds in which more events gather, as reading them one by one costs more: after a rest, and in a
 # burst. The kernel's queue is full after 75 ms of the hardest burst.
 NAP, BURST_NAP = 0.002, 0.01
 BURST = 0.1          # seconds within which another event makes a burst
 GRACE = 2.0          # seconds between TERM and KILL for children that outstay the shutdown
-
-_LIMIT = "/proc/sys/fs/inotify/max_user_watches"
 
 
 class Daemon:
@@ -44,8 +39,8 @@ class Daemon:
         self._loop = Loop((signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
         self._children = Children(self._loop, self._on_line)
         self._syncs = []
-        self._trees = {}       # root → _Watched
-        self._readable = []    # _Watched whose descriptor has events
+        self._trees = []       # Watched
+        self._readable = []    # Watched whose descriptor has events
         self._read_at = 0.0    # when events were read last
         self._stop = None      # the signal that ends us
         self._kill_at = None   # when children that still run are ended
@@ -86,7 +81,7 @@ class Daemon:
     def _deadline(self):
         """Return when the loop has to turn next without being woken."""
         times = [self._beat_at, self._kill_at]
-        times += [watched.look_at for watched in self._trees.values()]
+        times += [watched.look_at for watched in self._trees]
         if self._may_start():
             times += [sync.next_deadline() for sync in self._syncs]
         if self._changed and self._config.settings.statusFile is not None:
@@ -137,33 +132,9 @@ class Daemon:
             return
         time.sleep(BURST_NAP if time.monotonic() - self._read_at < BURST else NAP)
         self._read_at = time.monotonic()
-        while self._readable:
-            self._read_tree(self._readable.pop())
-
-    def _read_tree(self, watched):
-        """Give what the kernel tells of a tree to the syncs it concerns."""
-        tree = watched.tree
-        if tree is None:
-            return
-        self._offer(watched, tree.read())
-        if tree.overflowed:
-            self._log("Warn", "the kernel's event queue overflowed below %s: full sync" % show(watched.root))
-            tree.rescan()
-            self._want_full(watched)
-        self._look_after(watched)
-
-    def _offer(self, watched, changes):
-        self._changed = self._changed or bool(changes)
-        now = time.monotonic()
-        if self._log.shows("Inotify"):
-            for directory, names in changes.items():
-                for name, (marks, _is_dir) in names.items():
-                    self._log("Inotify", "%s: %s (%s)" % (show(directory), show(name), marks))
-        for sync in watched.syncs:
-            for directory, names in changes.items():
-                sync.offer(directory, names, now)
-            if changes and self._log.shows("Delay"):
-                self._log("Delay", "%s: %d changes queued" % (sync.config.name, sync.pending))
+        for watched in self._readable:
+            self._changed = watched.read() or self._changed
+        self._readable.clear()
 
     def _start_jobs(self):
         """Start what is due; who came first this time comes last the next."""
@@ -178,9 +149,8 @@ class Daemon:
                 due = sync.next_deadline()
 
     def _start_job(self, sync, now):
-        watched = next(watched for watched in self._trees.values() if sync in watched.syncs)
-        if watched.tree is not None and not watched.is_there():
-            self._lose(watched)
+        watched = next(watched for watched in self._trees if sync in watched.syncs)
+        watched.check()
         if watched.tree is None and self._stop is None and not self._config.settings.onepass:
             sync.lose_source(now)  # until it is watched again
             return
@@ -206,108 +176,11 @@ class Daemon:
             words = "cannot run %s: %s" % (show(job.argv[0]), reason(error))
             self._on_exit(sync, job, None, [os.fsencode(words)])
 
-    # ---- trees -------------------------------------------------------------------------------
-
-    def _open(self, watched, may_wait):
-        """Watch a tree; raise Fatal where that is impossible and the program may not wait for it."""
-        names = ", ".join(sync.config.name for sync in watched.syncs)
-        try:
-            tree = Tree(watched.root, self._config.settings.inotifyMode, watched.wants)
-        except OSError as error:
-            watched.look_at = time.monotonic() + MISSING_RETRY
-            words = "sync %s: cannot watch the source %s: %s" % (names, show(watched.root), _watch_problem(error))
-            if not may_wait:
-                raise Fatal(words + " (insist = yes, or -insist, waits for it)") from None
-            if not watched.told:
-                watched.told = True
-                self._log("Error", words + ": waiting for it")
-            for sync in watched.syncs:
-                sync.lose_source(time.monotonic())
-            return
-        watched.tree, watched.look_at, watched.told = tree, None, False
-        for sync in watched.syncs:
-            sync.find_source()
-        self._loop.add(tree.fd, lambda: self._readable.append(watched))
-        if tree.unwatched and not may_wait:
-            raise Fatal(self._too_few(watched))
-        self._log("Normal", "%s: watching %d directories below %s" % (names, len(tree), show(watched.root)))
-        self._look_after(watched)
-
-    def _look_after(self, watched):
-        """Act on what a tree has noticed beside changes."""
-        tree = watched.tree
-        for category, words in tree.notes:
-            self._log(category, words)
-        tree.notes.clear()
-        if tree.lost:
-            self._lose(watched)
-        elif tree.unwatched:
-            if not watched.short:
-                watched.short = True
-                self._log("Error", self._too_few(watched) + "; until then everything is scanned once a minute")
-            watched.look_at = watched.look_at or time.monotonic() + RESCAN
-        elif tree.has_unclosed and watched.look_at is None:
-            watched.look_at = time.monotonic() + 2 * MISSING_RETRY
-
-    def _too_few(self, watched):
-        """Return the words for a tree that there are not enough inotify watches for."""
-        total = sum(len(other.tree) for other in self._trees.values() if other.tree)
-        missing = watched.tree.unwatched
-        try:
-            with open(_LIMIT) as file:
-                limit = int(file.read())
-        except (OSError, ValueError):
-            limit = total
-        wanted = (limit + missing) * 5 // 4
-        return ("cannot watch %d of the %d directories below %s: fs.inotify.max_user_watches is %d, "
-                "at least %d are needed: sysctl -w fs.inotify.max_user_watches=%d"
-                % (missing, missing + len(watched.tree), show(watched.root), limit, limit + missing, wanted))
-
-    def _lose(self, watched):
-        """Give up the watches of a root that is gone or is another directory now."""
-        self._log("Error", "source %s is gone or was replaced: waiting for it" % show(watched.root))
-        self._unwatch(watched)
-        self._changed = True
-        watched.told = True
-        watched.look_at = time.monotonic()
-        for sync in watched.syncs:
-            sync.lose_source(time.monotonic())
-
-    def _unwatch(self, watched):
-        if watched.tree is not None:
-            self._loop.remove(watched.tree.fd)
-            watched.tree.close()
-            watched.tree = None
-
-    def _look(self, watched, now):
-        """Do for a tree what is due on a timer."""
-        watched.look_at = None
-        if watched.tree is None:
-            self._open(watched, True)
-            if watched.tree is not None:
-                self._want_full(watched)
-        elif watched.tree.unwatched:
-            watched.tree.rescan()
-            self._want_full(watched)
-            if not watched.tree.unwatched:
-                watched.short = False
-                self._log("Normal", "all directories below %s are watched" % show(watched.root))
-            self._look_after(watched)
-        else:
-            self._offer(watched, watched.tree.settle(time.time()))
-            self._look_after(watched)
-
-    def _want_full(self, watched):
-        self._changed = True
-        for sync in watched.syncs:
-            sync.want_full(time.monotonic())
-
     # ---- configuration -----------------------------------------------------------------------
 
     def _apply(self, config, insist):
         """Make the running syncs and trees those of a Config; what did not change goes on untouched."""
         old_syncs, old_trees = self._syncs, self._trees
-        mode_changed = config.settings.inotifyMode != self._config.settings.inotifyMode
         self._config = config
         now, syncs, left = time.monotonic(), [], list(old_syncs)
         for wanted in config.syncs:
@@ -333,28 +206,25 @@ class Daemon:
                 for rule in sync.filter.rules:
                     self._log("Exclude", "%s: %s %s (%s)" % (sync.config.name, rule.sign, show(rule.pattern), rule.where))
 
-        self._trees = {}
-        for root, members in _roots(syncs).items():
-            watched = _Watched(root, members)
-            old = old_trees.pop(root, None)
-            if old is not None and old.tree is not None and not mode_changed and old.same_wish(watched):
-                old.syncs, old.wants = members, watched.wants
-                old.tree.wants = watched.wants
+        self._trees = []
+        for root, members in roots(syncs).items():
+            watched = Watched(root, members, config.settings.inotifyMode, self._log, self._loop, self._readable.append)
+            old = next((old for old in old_trees if old.same_wish(watched)), None)
+            if old is not None:
+                old_trees.remove(old)
+                old.take_over(watched)
                 watched = old
-            elif old is not None:
-                old_trees[root] = old
-            self._trees[root] = watched
+            self._trees.append(watched)
             if watched.tree is None and not config.settings.onepass:
-                self._open(watched, insist)
+                watched.open(insist)
             elif watched.tree is None and not os.path.isdir(root) and not insist:
                 raise Fatal("sync %s: source %s is no directory" % (members[0].config.name, show(root)))
-        for old in old_trees.values():  # only now: what they still have to tell is not lost
+        for old in old_trees:  # only now: what they still have to tell is not lost
             if old.tree is not None:
                 changes = old.tree.read()
-                for watched in self._trees.values():
-                    self._offer(watched, changes)
-                self._unwatch(old)
-        self._readable = []
+                for watched in self._trees:
+                    watched.offer(changes)
+            old.close()
         self._changed = True
 
     def _hang_up(self):
@@ -375,15 +245,15 @@ class Daemon:
     def _keep_house(self):
         """Do what is due beside jobs."""
         now = time.monotonic()
-        for watched in list(self._trees.values()):
-            if watched.look_at is not None and watched.look_at <= now and self._stop is None:
-                self._look(watched, now)
+        for watched in self._trees:
+            if watched.look_at is not None and watched.look_at <= now:
+                watched.look()
+                self._changed = True
         if self._beat_at <= now:
             self._beat_at = now + HEARTBEAT
             self._changed = True
-            for watched in self._trees.values():
-                if watched.tree is not None and not watched.is_there():
-                    self._lose(watched)
+            for watched in self._trees:
+                watched.check()
         if self._changed and now >= self._status_at + self._config.settings.statusInterval:
             self._write_status(now)
         if self._kill_at is not None and self._kill_at <= now:
@@ -393,7 +263,7 @@ class Daemon:
         path = self._config.settings.statusFile
         if path is None:
             return
-        watched = sum(len(tree.tree) for tree in self._trees.values() if tree.tree is not None)
+        watched = sum(len(watched.tree) for watched in self._trees if watched.tree is not None)
         self._changed, self._status_at = False, now
         try:
             status.write(path, status.render(sorted(self._syncs, key=lambda sync: sync.config.name),
@@ -414,11 +284,9 @@ class Daemon:
                 self._kill_at = time.monotonic()
                 return
             self._log("Normal", "signal %d: sending what is pending, then the end" % number)
-            for watched in self._trees.values():
-                if watched.tree is not None:
-                    self._read_tree(watched)
-                watched.look_at = None
-                self._unwatch(watched)
+            for watched in self._trees:
+                watched.read()
+                watched.close()
             for sync in self._syncs:
                 sync.stop()
             self._stop = number
@@ -460,53 +328,6 @@ class Daemon:
             self._reap()
 
 
-class _Watched:
-    """One root with the syncs whose sources lie in it. tree: None while it is not there."""
-
-    def __init__(self, root, syncs):
-        self.root = root
-        self.syncs = syncs
-        self.tree = None
-        self.look_at = None  # when something is to be done for it
-        self.told = False    # that it is missing
-        self.short = False   # of watches, and that was told
-        plain = all(not sync.filter.rules and sync.config.source == root for sync in syncs)
-        self.wants = None if plain else lambda path: any(sync.wants_directory(path) for sync in self.syncs)
-
-    def same_wish(self, other):
-        """Tell whether another set of syncs wants the same directories watched."""
-        def wish(watched):
-            return {(sync.config.source, tuple(rule[:2] for rule in sync.filter.rules)) for sync in watched.syncs}
-        return wish(self) == wish(other)
-
-    def is_there(self):
-        """Tell whether the root is still the directory that is watched."""
-        try:
-            facts = os.stat(self.root)
-        except OSError:
-            return False
-        return (facts.st_dev, facts.st_ino) == self.tree.identity
-
-
-def _roots(syncs):
-    """Return {topmost source: syncs whose source is it or lies in it}."""
-    roots = {}
-    for sync in sorted(syncs, key=lambda sync: sync.config.source):
-        source = sync.config.source
-        root = next((root for root in roots if below(source, root) is not None), source)
-        roots.setdefault(root, []).append(sync)
-    return roots
-
-
 def _jitter():
     """Return a number from 0 to 1; the random module costs an idle daemon 2 MB."""
     return os.urandom(1)[0] / 256
-
-
-def _watch_problem(error):
-    if error.errno == errno.EMFILE:
-        return ("no inotify instances (or open files) left: raise fs.inotify.max_user_instances: "
-                "sysctl -w fs.inotify.max_user_instances=512")
-    if error.errno == errno.ENOSPC:
-        return "no inotify watches left: raise fs.inotify.max_user_watches: sysctl -w fs.inotify.max_user_watches=524288"
-    return reason(error)

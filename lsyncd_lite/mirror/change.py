@@ -13,3 +13,9 @@ and whether that was a directory when it was last seen.
 """
 
 PLACE, WHOLE, FRESH, NEW = 0, 1, 2, 4
+
+
+def words_for(marks):
+    """Return what marks say, for the log."""
+    found = [word for mark, word in ((WHOLE, "whole"), (FRESH, "fresh"), (NEW, "new")) if marks & mark]
+    return ", ".join(found) or "place"
