@@ -94,7 +94,8 @@ class Sync:
 
     def want_full(self, now):
         """Queue the whole source."""
-        self._add(b"", WHOLE, now)
+        self.queue.add(b"", WHOLE, now)
+        self._blocked.clear()
 
     def _add(self, path, marks, now):
         if marks & WHOLE and not marks & FRESH:  # a directory that has appeared
