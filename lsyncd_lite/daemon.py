@@ -93,7 +93,12 @@ class Daemon:
         return not self._killed and (limit is None or len(self._children) < limit)
 
     def _reap(self):
-        for (sync, job), code, lines in self._children.reap():
+        ended = self._children.reap()
+        if ended:  # what changed before a job's end has to be known when that is judged
+            self._changed = True
+            for watched in self._trees:
+                watched.read()
+        for (sync, job), code, lines in ended:
             self._on_exit(sync, job, code, lines)
 
     def _on_exit(self, sync, job, code, lines):

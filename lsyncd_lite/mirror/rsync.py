@@ -10,6 +10,7 @@ import stat
 
 from lsyncd_lite.config import settings
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
+from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import Job, Verdict
 from lsyncd_lite.paths import show, to_bytes
 
@@ -44,6 +45,7 @@ class Rsync:
 
     def __init__(self, config, environ):
         self.config = config
+        self.filter = Filter(config.rules + config.extra_rules)
         self._receiver_is_broken = False
         self._deletes_in_full = config.delete in (True, "startup")
         self._deletes_in_batch = config.delete in (True, "running")
@@ -79,7 +81,8 @@ class Rsync:
         refused = any(_REFUSES_MISSING in line for line in output)
         if status == 2 and refused and job.purpose in (PROBE, BATCH):
             self._receiver_is_broken = True
-            return Verdict.REDO, "the receiver refuses missing entries; removals go in an rsync of their own"
+            verdict = Verdict.AGAIN if b"--ignore-missing-args" in job.argv else Verdict.REDO
+            return verdict, "the receiver refuses missing entries; removals go in an rsync of their own"
         if status == 2 and any(_OVERTAKEN in line for line in output):
             return Verdict.AGAIN, "the source changed under rsync's eyes"
         if status == _EMPTY_SOURCE and b"--max-delete=0" in job.argv:
@@ -119,10 +122,9 @@ class Rsync:
 
         (--ignore-times would write what is equal, too, and so echo between two-way mirrors.)
         """
-        if self._deletes_in_batch:
-            options = [b"--delete", b"--delete-missing-args", b"--force"]
-        else:
-            options = [b"--ignore-missing-args", b"--force"]
+        options = [b"--delete"] if self._deletes_in_batch else []
+        takes_missing = self._deletes_in_batch and not self._receiver_is_broken
+        options += [b"--delete-missing-args" if takes_missing else b"--ignore-missing-args", b"--force"]
         if again:
             options.append(b"--checksum")
         return self._listed(BATCH, options, names, entries)
@@ -233,6 +235,8 @@ class _Plan:
         if not place:
             return _put(self._root, place)
         if stat.S_ISDIR(facts.st_mode):
+            if mode.filter.excludes(*_split(place), True):  # rsync shows it to no one, but a file was there before
+                return [] if mode.skips_missing else _put(self._removal, place)
             if not marks & WHOLE:
                 return _put(self._plain, place)
             names = [name + b"/" for name in self._source.directories(place)]
@@ -246,6 +250,11 @@ class _Plan:
             self._large.append(([place], [], again))
             return self._large[-1][1]
         return _put(self._doubtful if again else self._plain, place)
+
+
+def _split(path):
+    directory, _slash, name = path.rpartition(b"/")
+    return directory, name
 
 
 def _put(group, *names):

@@ -138,7 +138,11 @@ class Sync:
         return max(due, self._full_after) if self.queue.is_whole() else due
 
     def _held_due(self):
-        return self.held_at if self.held and self.held not in self._blocked and not self.stopping else None
+        if not self.held or self.held in self._blocked:
+            return None
+        if self.stopping:  # what failed is not tried again
+            return None if self.last_error else _AT_ONCE
+        return self.held_at
 
     def take_job(self, now, wall, source):
         """Return the Job to spawn now, or None; wall: seconds since the epoch; source: a Source."""
@@ -159,6 +163,8 @@ class Sync:
         if job is not None:
             job.began = now
             self.running.add(job)
+        elif not self.running and not self.pending:  # what had failed needs nothing any more
+            self._works()
         return job
 
     def _plan(self, queue, held, now, wall, source):
@@ -215,15 +221,16 @@ class Sync:
             self.queue.put_back(entries, job.since)
             self._unplan()
             return Outcome(verdict, words, False)
-        self.last_error = words
-        self.failing_since = self.failing_since or wall
+        since = self.failing_since or wall
         if verdict is Verdict.PARTIAL:
             new_trouble = job.held or not self.held
-            self._failures, self.retry_at, self.failed = 0, None, False  # the target works
             self.held.put_back(_without_doubt(entries, output), job.since)
+            self._works()
             self._hold(now, 3 * lasted if full else 0, new_trouble)
             self.starting = self.starting and not full
+            self.last_error, self.failing_since = words, since
             return Outcome(verdict, words, False)
+        self.last_error, self.failing_since = words, since
         (self.held if job.held else self.queue).put_back(entries, job.since)
         self._unplan()
         self._failures += 1
@@ -237,16 +244,19 @@ class Sync:
     def _succeeded(self, job, full, lasted, wall):
         if full:
             self.starting = False
-        self._failures, self.retry_at, self.failed = 0, None, False
         self.last_success = wall
-        if job.held and not self.held:
-            self._held_failures = 0
-        if not self.held:
-            self.last_error = self.failing_since = None
+        self._works()
         count = len(job.entries)
         words = ("full sync finished after %.1f s" % lasted if full
                  else "%d change%s mirrored in %.1f s" % (count, "s" * (count != 1), lasted))
         return Outcome(Verdict.OK, words, False)
+
+    def _works(self):
+        """Forget the failures that are over: the target works."""
+        self._failures, self.retry_at, self.failed = 0, None, False
+        if not self.held:
+            self._held_failures = 0
+            self.last_error = self.failing_since = None
 
     def _hold(self, now, rest, new_trouble):
         """Set when what is held is tried again; where new changes fail, too, they wait with it."""

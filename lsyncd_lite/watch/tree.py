@@ -306,7 +306,7 @@ class Tree:
             self._enter(wd, name, mask & IN_MOVED_TO)
         elif mask & IN_ATTRIB and self._denied and self._enter(wd, name, False):
             marks |= WHOLE
-        names[name] = marks, True
+        names[name] = marks, old is None or old[1]  # what was a file, too, must not pass for a directory only
 
     def _look_at(self, created, changed):
         """Report created files that nobody will close: links, and all that is no plain file.
