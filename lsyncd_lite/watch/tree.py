@@ -6,7 +6,9 @@ are watched first and listed then; what leaves the tree is not watched any more.
 is mirrored, when and how is not known here.
 """
 
+import ctypes
 import errno
+import gc
 import os
 import stat
 
@@ -63,7 +65,10 @@ class Tree:
             raise
         self.identity = facts.st_dev, facts.st_ino
         self._dirs = {self._root_wd: (None, b"")}
+        self._counting = facts.st_dev if _counts_links(root) else None
+        gc.disable()  # a hundred thousand tuples without a cycle are not worth looking through
         self._walk([(self._root_wd, root)])
+        gc.enable()
 
     def __len__(self):
         return len(self._dirs)
@@ -109,10 +114,9 @@ class Tree:
 
     def _walk(self, stack, seen=None):
         """Watch all below the watched directories in a list of (wd, path)."""
-        counting = self.identity[0] if _counts_links(self.root) else None
         while stack:
             parent, directory = stack.pop()
-            names = _subdirectories(directory, counting)
+            names = _subdirectories(directory, self._counting)
             for wd, path, _name, _new in self._children(parent, directory, names) if names else ():
                 if wd is not None and seen is not None:
                     seen.add(wd)
@@ -377,7 +381,6 @@ def _subdirectories(directory, counting):
 
 def _counts_links(path):
     """Tell whether st_nlink of a directory counts its directories on the file system of a path."""
-    import ctypes
     buffer = ctypes.create_string_buffer(256)  # struct statfs begins with f_type, a long (statfs(2))
     if ctypes.CDLL(None).statfs(path, buffer) != 0:
         return False
