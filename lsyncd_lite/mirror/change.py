@@ -9,7 +9,7 @@ NEW     the target has nothing here yet: nothing there can look the same
 
 Marks combine by "|". What the watch tells of one read is {directory: {name: (marks,
 is_dir)}}: absolute directories, each with the names in it (b"": the directory itself)
-and whether that was a directory when it was last seen.
+and whether what has changed was a directory (True, False; None: it was both).
 """
 
 PLACE, WHOLE, FRESH, NEW = 0, 1, 2, 4

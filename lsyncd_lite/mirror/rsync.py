@@ -234,9 +234,10 @@ class _Plan:
             return _put(self._removal if mode.splits_removals else self._plain, place)
         if not place:
             return _put(self._root, place)
-        if stat.S_ISDIR(facts.st_mode):
-            if mode.filter.excludes(*_split(place), True):  # rsync shows it to no one, but a file was there before
-                return [] if mode.skips_missing else _put(self._removal, place)
+        is_dir = stat.S_ISDIR(facts.st_mode)
+        if mode.filter.excludes(*_split(place), is_dir):  # rsync would pass over it, but something else was there
+            return [] if mode.skips_missing else _put(self._removal, place)
+        if is_dir:
             if not marks & WHOLE:
                 return _put(self._plain, place)
             names = [name + b"/" for name in self._source.directories(place)]

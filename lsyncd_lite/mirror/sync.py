@@ -46,6 +46,7 @@ class Sync:
         self.filter = Filter(config.rules + config.extra_rules)
         self.queue = Queue()
         self.held = Queue()
+        self._after_full = Queue()  # what a full sync would not see, until it is planned
         self.running = set()
         self._ready = deque()      # planned jobs that wait for a process
         self._jitter = jitter
@@ -54,6 +55,8 @@ class Sync:
         self.starting = config.init or onepass
         self._must_start = self.starting and not insist
         self.stopping = False
+        self._before_stop = ()     # jobs that ran already at the stop
+        self._gave_up = False      # a job that began after it failed
         self.absent = False        # the source is not there
         self.failed = False        # for good, as far as the last job told
         self.retry_at = None       # no job before this
@@ -76,7 +79,8 @@ class Sync:
         inside = below(directory, self.config.source)
         if inside is not None:
             for name, (marks, is_dir) in names.items():
-                if not self.filter.excludes(inside, name, is_dir):
+                kinds = (True, False) if is_dir is None else (is_dir,)
+                if not all(self.filter.excludes(inside, name, kind) for kind in kinds):
                     self._add(join(inside, name), marks, now)
             return
         for name, (marks, _is_dir) in names.items():  # the source lies in a larger watched tree
@@ -94,7 +98,7 @@ class Sync:
 
     def want_full(self, now):
         """Queue the whole source."""
-        self.queue.add(b"", WHOLE, now)
+        self._put_back(self.queue, [(b"", WHOLE)], now)
         self._blocked.clear()
 
     def _add(self, path, marks, now):
@@ -103,8 +107,16 @@ class Sync:
                 self._in_flight = _queue_of([*self.running, *self._ready])
             known = any(queue.related(path) for queue in (self.queue, self.held, self._in_flight))
             marks |= FRESH if known or self.config.delete is not True else NEW
-        self.queue.add(path, marks, now)
+        self._put_back(self.queue, ((path, marks),), now)
         self._blocked.clear()
+
+    def _put_back(self, queue, entries, since):
+        """Add entries to a queue; what is in doubt is not for a full sync to swallow, as that compares no content."""
+        if queue.is_whole() or any(not path and marks & WHOLE for path, marks in entries):
+            doubtful = [(path, marks) for path, marks in [*queue.entries(), *entries]
+                        if path and marks & (FRESH | NEW) == FRESH]
+            self._after_full.put_back(doubtful, since)
+        queue.put_back(entries, since)
 
     def wants_directory(self, path):
         """Tell whether an absolute directory has to be watched for this sync."""
@@ -141,7 +153,7 @@ class Sync:
         if not self.held or self.held in self._blocked:
             return None
         if self.stopping:  # what failed is not tried again
-            return None if self.last_error else _AT_ONCE
+            return None if self._gave_up else _AT_ONCE
         return self.held_at
 
     def take_job(self, now, wall, source):
@@ -171,7 +183,8 @@ class Sync:
         """Turn what is in a queue, but for what touches running jobs, into ready jobs."""
         since = queue.since
         if queue is self.queue and queue.is_whole():
-            self.held.clear()
+            self._put_back(queue, self.held.take(), since)
+        whole = queue.is_whole()
         self._in_flight = None
         if self.running:
             busy = _queue_of(self.running)
@@ -180,6 +193,8 @@ class Sync:
                 self._blocked.add(queue)
         else:
             entries = queue.take()
+        if whole and entries:
+            self.queue.put_back(self._after_full.take(), since)
         settled = float("inf") if self.running else self._settled
         for job in self.mode.plan(entries, source, settled, wall):
             job.since, job.held = since, held
@@ -215,29 +230,35 @@ class Sync:
         entries = [(path, marks & ~NEW) for path, marks in job.entries]
         if verdict is Verdict.LOOK:
             if not full:
-                self.queue.put_back(entries, now)
+                self._put_back(self.queue, entries, now)
             return self._succeeded(job, full, lasted, wall)
         if verdict is Verdict.REDO:
-            self.queue.put_back(entries, job.since)
+            self._put_back(self.queue, entries, job.since)
             self._unplan()
             return Outcome(verdict, words, False)
         since = self.failing_since or wall
+        if job in self._before_stop:  # what is pending gets one try after the stop
+            self._put_back(self.queue, entries, job.since)
+            self._unplan()
+            self.last_error, self.failing_since = words, since
+            return Outcome(verdict, words, False)
+        self._gave_up = self.stopping
         if verdict is Verdict.PARTIAL:
             new_trouble = job.held or not self.held
-            self.held.put_back(_without_doubt(entries, output), job.since)
+            self._put_back(self.held, _without_doubt(entries, output), job.since)
             self._works()
             self._hold(now, 3 * lasted if full else 0, new_trouble)
             self.starting = self.starting and not full
             self.last_error, self.failing_since = words, since
             return Outcome(verdict, words, False)
         self.last_error, self.failing_since = words, since
-        (self.held if job.held else self.queue).put_back(entries, job.since)
+        self._put_back(self.held if job.held else self.queue, entries, job.since)
         self._unplan()
         self._failures += 1
         self.retry_at = now + self._back_off(self._failures)
         if verdict is Verdict.DIE:
             self.failed = True
-            self.queue.add(b"", WHOLE, now)
+            self.want_full(now)
             self.retry_at = now + FAILED_RETRY
         return Outcome(verdict, words, self.starting and self._must_start)
 
@@ -276,26 +297,32 @@ class Sync:
         """Put planned jobs back: by the time they can run, they may look different."""
         while self._ready:
             job = self._ready.popleft()
-            (self.held if job.held else self.queue).put_back(job.entries, job.since)
+            self._put_back(self.held if job.held else self.queue, job.entries, job.since)
 
     # ---- what others want to know ------------------------------------------------------------
 
     def inherit(self, other):
         """Take over what another sync of the same pair has not mirrored yet."""
         other._unplan()
-        for queue in (other.queue, other.held):
-            self.queue.put_back(queue.entries(), queue.since)
+        for queue in (other.queue, other.held, other._after_full):
+            self._put_back(self.queue, queue.entries(), queue.since)
         for job in other.running:
-            self.queue.put_back(job.entries, job.since)
+            self._put_back(self.queue, job.entries, job.since)
 
     def stop(self):
-        """Send what is pending as soon as possible, and try nothing twice."""
+        """Send what is pending as soon as possible; what fails from now on is not tried again."""
         self.stopping = True
+        self._before_stop = set(self.running)
+        if not self.absent:
+            self.retry_at = None
+        self._unplan()
+        since = self.held.since
+        self._put_back(self.queue, self.held.take(), since)
 
     @property
     def pending(self):
         """The number of queued places that are not in flight."""
-        return len(self.queue) + len(self.held) + sum(len(job.entries) for job in self._ready)
+        return len(self.queue) + len(self.held) + len(self._after_full) + sum(len(job.entries) for job in self._ready)
 
     @property
     def in_flight(self):
@@ -305,7 +332,7 @@ class Sync:
     @property
     def oldest(self):
         """The time of the oldest change that is not known to be on the target, or None."""
-        times = [self.queue.since, self.held.since]
+        times = [self.queue.since, self.held.since, self._after_full.since]
         times += [job.since for job in list(self.running) + list(self._ready)]
         return min([at for at in times if at is not None], default=None)
 

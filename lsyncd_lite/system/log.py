@@ -97,7 +97,7 @@ class Log:
 
     @staticmethod
     def _send(category, words):
-        syslog.syslog(_PRIORITIES.get(category, syslog.LOG_DEBUG), "%s: %s" % (category, show(words)))
+        syslog.syslog(_PRIORITIES.get(category, syslog.LOG_DEBUG), "%s: %s" % (category, words))
 
     @staticmethod
     def _print(line, fd):

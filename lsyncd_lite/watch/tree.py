@@ -272,7 +272,7 @@ class Tree:
                 marks = FRESH if mask & _CONTENT else PLACE
                 names = changed.setdefault(wd, {})
                 old = names.get(name)
-                names[name] = (marks | old[0] if old else marks, False)
+                names[name] = (marks | old[0], False if old[1] is False else None) if old else (marks, False)
         if self._doubtful:
             self._settle_doubts(changed)
         if self._left:
@@ -310,7 +310,7 @@ class Tree:
             self._enter(wd, name, mask & IN_MOVED_TO)
         elif mask & IN_ATTRIB and self._denied and self._enter(wd, name, False):
             marks |= WHOLE
-        names[name] = marks, old is None or old[1]  # what was a file, too, must not pass for a directory only
+        names[name] = marks, True if old is None or old[1] else None
 
     def _look_at(self, created, changed):
         """Report created files that nobody will close: links, and all that is no plain file.
