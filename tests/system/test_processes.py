@@ -64,6 +64,36 @@ def test_term_waits_for_the_rsync_that_runs(src, dst, daemon, rsync):
     running.wait_equal(src, dst)
 
 
+@pytest.mark.parametrize("code", [23, 24, "KILL", 12])
+def test_what_is_pending_is_tried_though_the_batch_before_it_failed(code, src, dst, daemon, rsync):
+    make(src, "a")
+    binary = rsync()
+    running = daemon(sync(src, dst, rsync={"binary": binary.path}))
+    binary.hold()
+    binary.fail(code, times=1)
+    make(src, "b")
+    running.wait_status("sync1", in_flight="1")
+    make(src, "c")
+    running.wait_status("sync1", in_flight="1", delays=1)
+    running.kill(signal.SIGTERM)
+    running.wait_log("(?i)TERM|terminat|signal")
+    binary.release()
+    assert running.ended() == 143
+    running.wait_equal(src, dst)
+
+
+def test_a_file_that_cannot_be_read_does_not_keep_the_others_back_at_the_end(src, dst, daemon, obeys_modes):
+    make(src, "a")
+    running = daemon(sync(src, dst), prefix=obeys_modes)
+    for name in ("secret", "another"):
+        make(src, name)
+        os.chmod(str(src / name), 0)
+        running.wait_log(name)
+    make(src, "b")
+    assert running.stop() == 143
+    assert (dst / "b").exists()
+
+
 STUBBORN = """
 [ -e %(folder)s/stubborn ] || exec rsync "$@"
 trap '' TERM INT HUP

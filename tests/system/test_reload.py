@@ -74,6 +74,20 @@ def test_what_was_queued_for_an_unchanged_pair_survives(src, dst, tmp_path, daem
     running.wait_equal(src, dst)
 
 
+# trap 5
+def test_a_replacement_that_looks_the_same_survives_a_reload(src, dst, daemon):
+    make(src, "a", "b", text="old")
+    running = daemon(sync(src, dst, name="pair", delay=600))
+    facts = (src / "a").stat()
+    make(src, "b", text="new")
+    os.utime(str(src / "b"), ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    os.rename(str(src / "b"), str(src / "a"))
+    running.wait_status("pair", delays=2)
+    running.configure(sync(src, dst, name="pair", delay=600, exclude=["*.tmp"]))  # begins anew, with a full sync
+    running.kill(signal.SIGHUP)
+    running.wait_path(dst / "a", "new")
+
+
 def test_new_settings_hold_from_then_on(tmp_path, src, dst, daemon):
     make(src, "a")
     running = daemon(sync(src, dst))

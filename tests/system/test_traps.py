@@ -22,7 +22,7 @@ from harness import make, names, sync, tree, wait_for
 
 
 # trap 1, 2, 3
-@pytest.mark.parametrize("code", [23, 24, "KILL", 12, 30])
+@pytest.mark.parametrize("code", [23, 24, "KILL", 16, 12, 30])
 def test_a_batch_that_failed_is_sent_again(code, src, dst, daemon, rsync):
     make(src, "a", "gone")
     binary = rsync()
