@@ -66,7 +66,7 @@ def parse(arguments):
         if argument == "--":
             words += rest
             break
-        name, equals, value = argument.lstrip("-").partition("=")
+        name, equals, value = argument[2 if argument.startswith("--") else 1:].partition("=")
         if name not in known:
             raise ConfigError(["unknown option %s; -help lists them" % show(argument)])
         metavars = known[name][0].split()
@@ -87,6 +87,11 @@ def main(arguments=None):
     """Run the program; return its exit status."""
     arguments = [os.fsencode(argument).decode("utf-8", "surrogateescape")
                  for argument in (sys.argv[1:] if arguments is None else arguments)]
+    for fd in (0, 1, 2):  # a descriptor of ours must not take the place of one that was closed
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     try:
         return _run(arguments)
     except ConfigError as error:
@@ -101,7 +106,7 @@ def main(arguments=None):
     except Exception as error:  # a defect of ours: one line, and where
         lines = [_defect(error)]
     for line in lines:
-        _say(line, sys.stderr)
+        _say(line, 2)
     return FAILURE
 
 
@@ -122,7 +127,10 @@ def _run(arguments):
     names = {key.name for key in settings.KEYS if key.option is not None}
     overrides = {name: value for name, value in given.items() if name in names}
     filename = os.path.abspath(words[0].encode("utf-8", "surrogateescape")) if words else None
-    start = os.getcwd()
+    try:
+        start = os.getcwd()
+    except OSError as error:
+        raise ConfigError(["cannot tell the current directory: %s" % configuration.reason(error)]) from None
 
     def load():
         """Read the configuration with relative names taken from where the program was started."""
@@ -142,7 +150,7 @@ def _run(arguments):
         return _test_filter(config, given["test-filter"])
     if "check" in given:
         for warning in config.warnings:
-            _say(warning, sys.stderr)
+            _say(warning, 2)
         return _say("OK")
     return _start(config, shown, load)
 
@@ -209,9 +217,8 @@ def _defect(error):
         type(error).__name__, error, os.path.basename(place.tb_frame.f_code.co_filename), place.tb_lineno)
 
 
-def _say(text, stream=None):
+def _say(text, fd=1):
     """Print text, which may hold any bytes; return 0."""
-    stream = stream or sys.stdout
-    stream.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
-    stream.flush()
+    with open(fd, "wb", closefd=False) as stream:
+        stream.write(to_bytes(text) + b"\n")
     return 0

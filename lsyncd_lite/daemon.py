@@ -75,7 +75,7 @@ class Daemon:
         finally:
             if len(self._children):  # something is wrong, and nothing may go on behind our back
                 self._end_children()
-        self._write_status(time.monotonic())
+            self._write_status(time.monotonic())
         return self._exit_status()
 
     def _deadline(self):
@@ -193,11 +193,13 @@ class Daemon:
             if sync is not None:
                 left.remove(sync)
                 sync.config = wanted
+                sync.try_now(now)
             else:
                 sync = Sync(wanted, Rsync(wanted, os.environb), now, time.time(), _jitter, insist,
                             config.settings.onepass)
             syncs.append(sync)
         for sync in left:
+            self._told.pop(sync, None)
             self._log("Normal", "%s: ended by the new configuration" % sync.config.name)
             for new in syncs:
                 if (new.config.source, new.config.target) == (sync.config.source, sync.config.target):
@@ -290,8 +292,7 @@ class Daemon:
                 return
             self._log("Normal", "signal %d: sending what is pending, then the end" % number)
             for watched in self._trees:
-                watched.read()
-                watched.close()
+                watched.stop()
             for sync in self._syncs:
                 sync.stop()
             self._stop = number
@@ -299,10 +300,10 @@ class Daemon:
 
     def _finished(self):
         """Tell whether the loop has to end."""
-        if len(self._children):
-            return False
         if self._killed:
             return True
+        if len(self._children):
+            return False
         if self._stop is not None:
             return all(sync.next_deadline() is None for sync in self._syncs)
         return self._config.settings.onepass and not any(sync.starting for sync in self._syncs)
@@ -323,14 +324,14 @@ class Daemon:
         """End every child, with all it started: TERM, and KILL for what does not listen."""
         self._killed = True
         self._kill_at = None
-        self._children.kill(signal.SIGTERM)
-        until = time.monotonic() + GRACE
-        while len(self._children):
-            if time.monotonic() >= until:
-                self._children.kill(signal.SIGKILL)
-                until = float("inf")
-            self._loop.wait(min(until, time.monotonic() + 1))
-            self._reap()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._children.kill(number)
+            until = time.monotonic() + GRACE
+            while len(self._children) and time.monotonic() < until:
+                self._loop.wait(until)
+                self._reap()
+        if len(self._children):
+            self._log("Error", "%d children could not be ended" % len(self._children))
 
 
 def _jitter():

@@ -77,6 +77,8 @@ class Watched:
         if self.tree.unwatched and not may_wait:
             raise Fatal(self._too_few())
         for sync in self.syncs:
+            if sync.absent:  # what happened meanwhile nobody has told
+                sync.want_full(time.monotonic())
             sync.find_source()
         self._log("Normal", "%s: watching %d directories below %s" % (names, len(self.tree), show(self.root)))
         self._look_after()
@@ -85,6 +87,13 @@ class Watched:
         self.look_at = time.monotonic() + MISSING_RETRY
         for sync in self.syncs:
             sync.lose_source(time.monotonic())
+
+    def stop(self):
+        """Give all that is known to the syncs, closed or not, and give up the watches."""
+        self.read()
+        if self.tree is not None:
+            self.offer(self.tree.settle(float("inf")))
+        self.close()
 
     def close(self):
         """Give up the watches."""
@@ -163,8 +172,6 @@ class Watched:
         self.look_at = None
         if self.tree is None:
             self.open(True)
-            if self.tree is not None:
-                self._want_full()
             return
         if self.tree.unwatched:
             self.tree.rescan()

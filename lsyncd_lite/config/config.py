@@ -115,7 +115,19 @@ class _Builder:
             syncs += found
         if not wanted and not self.errors:
             self.errors.append("nothing to do: no sync is configured; give [sync NAME] in a file or -rsync SOURCE TARGET")
+        self._rivals(syncs)
         return Config(settings=merged, syncs=syncs, warnings=self.warnings)
+
+    def _rivals(self, syncs):
+        """Warn of syncs that delete each other's files."""
+        for number, sync in enumerate(syncs):
+            for other in syncs[number + 1:]:
+                nested = sync.local and other.local and (
+                    below(other.target.rstrip(b"/"), sync.target.rstrip(b"/")) is not None
+                    or below(sync.target.rstrip(b"/"), other.target.rstrip(b"/")) is not None)
+                if (nested or sync.target == other.target) and (sync.delete or other.delete):
+                    self.warnings.append("sync %s and sync %s share the target %s: each deletes what the other sends"
+                                         % (show(sync.name), show(other.name), show(other.target)))
 
     def _values(self, kind, entries):
         """Return {key: checked value} of the entries that are right; the others are findings."""
@@ -127,6 +139,12 @@ class _Builder:
             if key is None:
                 self.errors.append("%s: unknown key%s" % (entry.where, _hint(entry.key, known)))
                 continue
+            if isinstance(entry.raw, str):
+                for line in entry.raw.split("\n")[1:]:
+                    name = line.partition("=")[0].strip()
+                    if "=" in line and name in known:
+                        self.errors.append("%s: %s is indented, which makes it a part of this value"
+                                           % (entry.where, show(line)))
             try:
                 values[entry.key] = settings.parse(key, entry.raw)
             except ValueError as error:

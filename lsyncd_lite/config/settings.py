@@ -28,7 +28,7 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True,
 def _text(raw):
     if isinstance(raw, (int, float)) and not isinstance(raw, bool):
         raw = str(raw)
-    if not isinstance(raw, str) or not raw or "\0" in raw:
+    if not isinstance(raw, str) or not raw or "\0" in raw or "\n" in raw:
         raise ValueError
     to_bytes(raw)  # a lone surrogate from JSON is a ValueError
     return raw
@@ -46,7 +46,7 @@ def _seconds(raw):
 
 
 def _lines(raw):
-    items = raw if isinstance(raw, list) else _text(raw).split("\n")
+    items = raw if isinstance(raw, list) else raw.split("\n") if isinstance(raw, str) and raw else [_text(raw)]
     return tuple(_text(item) for item in items if item != "" and not _blank(item))
 
 

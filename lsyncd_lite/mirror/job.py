@@ -14,10 +14,6 @@ class Verdict(enum.Enum):
     DIE = "die"          # trying again will not help
 
 
-# How many lines of what a child prints are kept for the judgement of its end.
-OUTPUT_KEPT = 50
-
-
 class Job:
     """One child to spawn.
 

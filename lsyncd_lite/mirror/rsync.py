@@ -19,7 +19,8 @@ PROBE, FULL, BATCH, REMOVAL = "probe", "full sync", "batch", "removal"
 
 # rsync(1), EXIT VALUES
 _VERDICTS = {0: Verdict.OK, 24: Verdict.LOOK, 23: Verdict.PARTIAL,
-             **dict.fromkeys((3, 5, 6, 10, 11, 12, 14, 20, 21, 22, 30, 35, 255), Verdict.AGAIN)}
+             **dict.fromkeys((3, 5, 6, 10, 11, 12, 14, 20, 21, 22, 30, 35, 255), Verdict.AGAIN),
+             **dict.fromkeys((15, 16, 19), Verdict.AGAIN)}  # one of rsync's own processes was killed
 _EMPTY_SOURCE = 25  # --max-delete=0 stopped a deletion
 
 # Receivers with a certain hardening of 2026 end with 2 and this message at a missing entry.
@@ -94,7 +95,8 @@ class Rsync:
         else:
             verdict = _VERDICTS.get(status, Verdict.DIE)
         words = "rsync ended with %d" % status
-        return verdict, "%s: %s" % (words, show(output[0])) if output else words
+        told = next((line for line in output if line.startswith(b"rsync") or b"rror" in line), b"".join(output[:1]))
+        return verdict, "%s: %s" % (words, show(told)) if told else words
 
     def _argv(self, options, rules=()):
         source = self.config.source
@@ -137,17 +139,22 @@ class Rsync:
         return self._listed(BATCH, [b"--ignore-missing-args"], [_NOTHING], entries)
 
     def removal(self, names, entries):
-        """Return the Job that removes listed names by a filter that shows rsync nothing else."""
-        patterns = {}  # in order, once each
+        """Return the Job that removes listed names by a filter that shows rsync nothing beside them.
+
+        They are shown to the receiver only ("R"), so nothing is sent; below them the
+        rules of the user decide what is protected.
+        """
+        shown, hidden = {}, {}  # in order, once each
         for name in names:
             parts = name.split(b"/")
-            for depth in range(1, len(parts)):
-                patterns[_literal(b"/" + b"/".join(parts[:depth])) + b"/"] = None
-            patterns[_literal(b"/" + name)] = None
-            patterns[_literal(b"/" + name, wild=True) + b"/***"] = None
-        argv = self._argv([b"-r", b"--delete", b"--force"],
-                          [*self._rules, b"--from0", b"--include-from=-", b"--exclude=*"])
-        return Job(argv, b"".join([pattern + b"\0" for pattern in patterns]), entries, REMOVAL)
+            for depth in range(len(parts)):
+                parent = b"".join([b"/" + part for part in parts[:depth]])
+                if parent:
+                    shown[b"+ " + _literal(parent) + b"/"] = None
+                hidden[b"- " + _literal(parent, wild=True) + b"/*"] = None
+            shown[b"R " + _literal(b"/" + name)] = None
+        argv = self._argv([b"-r", b"--delete", b"--force"], [b"--from0", b"--filter=merge -", *self._rules])
+        return Job(argv, b"".join([rule + b"\0" for rule in [*shown, *hidden]]), entries, REMOVAL)
 
     @property
     def splits_removals(self):

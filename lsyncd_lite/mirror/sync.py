@@ -7,12 +7,11 @@ keep others waiting. Nothing leaves either before it is known to be on the targe
 """
 
 import enum
-import re
 from collections import deque, namedtuple
 
 from lsyncd_lite.mirror.change import FRESH, NEW, WHOLE
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import OUTPUT_KEPT, Verdict
+from lsyncd_lite.mirror.job import Verdict
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.paths import below, join
 
@@ -245,9 +244,15 @@ class Sync:
         self._gave_up = self.stopping
         if verdict is Verdict.PARTIAL:
             new_trouble = job.held or not self.held
-            self._put_back(self.held, _without_doubt(entries, output), job.since)
-            self._works()
-            self._hold(now, 3 * lasted if full else 0, new_trouble)
+            self._put_back(self.held, entries, job.since)
+            if new_trouble:
+                self._held_failures += 1
+                self.held_at = now + max(self._back_off(self._held_failures), 3 * lasted)
+                self._works()
+            else:  # new changes fail, too: they wait, but not as long
+                self._failures += 1
+                self.retry_at = now + self._back_off(self._failures)
+                self.held_at = max(self.held_at, self.retry_at)
             self.starting = self.starting and not full
             self.last_error, self.failing_since = words, since
             return Outcome(verdict, words, False)
@@ -266,7 +271,8 @@ class Sync:
         if full:
             self.starting = False
         self.last_success = wall
-        self._works()
+        if not self._ready and not self.running and self.retry_at is None:  # all of a plan, not a part that is easy
+            self._works()
         count = len(job.entries)
         words = ("full sync finished after %.1f s" % lasted if full
                  else "%d change%s mirrored in %.1f s" % (count, "s" * (count != 1), lasted))
@@ -278,14 +284,6 @@ class Sync:
         if not self.held:
             self._held_failures = 0
             self.last_error = self.failing_since = None
-
-    def _hold(self, now, rest, new_trouble):
-        """Set when what is held is tried again; where new changes fail, too, they wait with it."""
-        if new_trouble:
-            self._held_failures += 1
-            self.held_at = now + max(self._back_off(self._held_failures), rest)
-        else:
-            self.retry_at = self.held_at = max(self.held_at, now + self._back_off(1))
 
     def _back_off(self, failures):
         """Return the seconds to wait after so many failures in a row."""
@@ -308,6 +306,11 @@ class Sync:
             self._put_back(self.queue, queue.entries(), queue.since)
         for job in other.running:
             self._put_back(self.queue, job.entries, job.since)
+
+    def try_now(self, now):
+        """Wait no longer for what has failed: somebody may have mended it."""
+        if not self.absent:
+            self.retry_at, self.held_at = None, now
 
     def stop(self):
         """Send what is pending as soon as possible; what fails from now on is not tried again."""
@@ -361,18 +364,6 @@ def _queue_of(jobs):
     for job in jobs:
         queue.put_back(job.entries, 0)
     return queue
-
-
-def _without_doubt(entries, output):
-    """Return the entries of a job that left some undone, so that the others are not read again.
-
-    All but what the output (list of lines) names is on the target; a subtree would be
-    read again for one file. rsync prints odd bytes as \\#NNN, in octal.
-    """
-    if len(output) >= OUTPUT_KEPT:  # it may name more
-        return entries
-    text = re.sub(rb"\\#([0-3][0-7][0-7])", lambda match: bytes([int(match.group(1), 8)]), b"\n".join(output))
-    return [(path, marks if not marks & WHOLE and path in text else marks & ~FRESH) for path, marks in entries]
 
 
 _AT_ONCE = float("-inf")

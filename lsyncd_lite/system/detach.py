@@ -1,7 +1,6 @@
 """Leaving the terminal: the starter ends only when the daemon works, or with its error."""
 
 import os
-import sys
 
 
 class Detached:
@@ -25,7 +24,6 @@ class Detached:
 
     def ready(self):
         """Leave the terminal and let the starter end."""
-        sys.stdout.flush()
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)

@@ -19,6 +19,7 @@ class Loop:
         self.add(self._wakeup, None)
         for number in signals:
             signal.signal(number, _nothing)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # whoever started us may have blocked them
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
     def add(self, fd, callback):

@@ -7,8 +7,8 @@ as its standard input and a pipe to us as its output.
 import os
 import signal
 
-from lsyncd_lite.mirror.job import OUTPUT_KEPT
-
+_OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end
+_READS = 16          # of 64 KiB of one child's output in a turn of the loop
 _LINE_LONGEST = 4096
 
 
@@ -29,9 +29,11 @@ class Children:
 
     def spawn(self, tag, argv, stdin):
         """Start argv (list of bytes) with bytes, or None, as its input; raise OSError if that fails."""
-        source = self._null if stdin is None else _memory_file(stdin)
         output, writer = os.pipe2(os.O_CLOEXEC)
+        source = self._null
         try:
+            if stdin is not None:
+                source = _memory_file(stdin)
             os.set_blocking(output, False)
             pid = os.posix_spawnp(
                 argv[0], argv, os.environb,
@@ -49,8 +51,10 @@ class Children:
         self._loop.add(output, lambda: self._drain(child))
 
     def _drain(self, child):
-        """Read what a child has printed so far."""
-        while child.output is not None:
+        """Read what a child has printed so far; one that never ends printing waits for the next turn."""
+        for _turn in range(_READS):
+            if child.output is None:
+                return
             try:
                 data = os.read(child.output, 65536)
             except BlockingIOError:
@@ -67,7 +71,7 @@ class Children:
             for line in lines:
                 line = line.rstrip(b"\r")
                 if line:
-                    if len(child.lines) < OUTPUT_KEPT:
+                    if len(child.lines) < _OUTPUT_KEPT:
                         child.lines.append(line)
                     self._on_line(child.tag, line)
 
@@ -97,8 +101,8 @@ class Children:
             if chosen is None or chosen(child.tag):
                 try:
                     os.killpg(child.pid, number)
-                except ProcessLookupError:
-                    pass  # it ended and is not reaped yet
+                except (ProcessLookupError, PermissionError):
+                    pass  # it ended and is not reaped yet, or has become somebody else (sudo)
 
 
 class _Child:

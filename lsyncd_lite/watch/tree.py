@@ -137,6 +137,9 @@ class Tree:
                 if parent is None:
                     raise OSError(errno.ENOSPC, "")
                 wd = add(path, mask)
+                if wd in self._dirs and self._holds(wd, parent):
+                    self.notes.append(("Warn", "%s is one of its own parents (a bind mount): not followed" % show(path)))
+                    continue
                 found.append((wd, path, name, wd not in self._dirs))
             except OSError as error:
                 self._not_watched(parent, path, error)
@@ -150,6 +153,16 @@ class Tree:
                 self._inotify.remove(wd)
         self._doubtful.add(parent)
         return []
+
+    def _holds(self, wd, below):
+        """Tell whether a directory is, or is above, another one."""
+        steps = 0
+        while below is not None and steps <= _DEEPEST:
+            if below == wd:
+                return True
+            below = self._dirs[below][0] if below in self._dirs else None
+            steps += 1
+        return False
 
     def _leads_to(self, path, wd):
         """Tell whether a path leads to the directory of a wd now."""
