@@ -68,10 +68,10 @@ class Queue:
         """Tell whether the root itself is queued with everything below it."""
         return self._root.is_whole()
 
-    def entries(self, limit=None):
-        """Return a list of (path, marks), parents before what they hold; at most `limit`."""
+    def entries(self):
+        """Return a list of (path, marks), parents before what they hold."""
         found, stack = [], [(b"", self._root)]
-        while stack and (limit is None or len(found) < limit):
+        while stack:
             path, node = stack.pop()
             if not isinstance(node, _Node):
                 found.append((path, node))

@@ -212,7 +212,7 @@ class Tree:
             found = self._children(wd, path, _subdirectories(path, None))
             for child, below, name, new in found:
                 if new:
-                    changed.setdefault(wd, {})[name] = (WHOLE | FRESH, True)
+                    _note(changed, wd, name, WHOLE | FRESH, True)
                     self._walk([(child, below)])
             for child in set(children).difference(child for child, _path, _name, _new in found):
                 if self._dirs.get(child, (None,))[0] == wd and wd not in self._doubtful:
@@ -283,9 +283,7 @@ class Tree:
                     created.pop(key, None)
                     self._unclosed.pop(key, None)
                 marks = FRESH if mask & _CONTENT else PLACE
-                names = changed.setdefault(wd, {})
-                old = names.get(name)
-                names[name] = (marks | old[0], False if old[1] is False else None) if old else (marks, False)
+                _note(changed, wd, name, marks, False)
         if self._doubtful:
             self._settle_doubts(changed)
         if self._left:
@@ -300,7 +298,7 @@ class Tree:
             if mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED):
                 self.lost = True
             elif mask & IN_ATTRIB:
-                changed.setdefault(wd, {})[b""] = (PLACE, True)
+                _note(changed, wd, b"", PLACE, True)
         elif mask & IN_IGNORED:
             del self._dirs[wd]
         elif mask & IN_MOVE_SELF:
@@ -310,20 +308,19 @@ class Tree:
 
     def _about_directory(self, wd, mask, cookie, name, changed):
         """Take an event about a directory within a watched one."""
-        names = changed.setdefault(wd, {})
-        old = names.get(name)
-        marks = old[0] if old else PLACE
+        known = name in changed.get(wd, ())
+        marks = PLACE
         if mask & IN_MOVED_FROM:
             self._rename = cookie, (wd, name), None
         elif mask & IN_MOVED_TO:
             origin = self._rename[1] if self._rename and self._rename[0] == cookie else None
             self._rename = cookie, origin, (wd, name)
         if mask & (IN_CREATE | IN_MOVED_TO):
-            marks |= WHOLE | FRESH if old else WHOLE  # what was there before may look the same
+            marks = WHOLE | FRESH if known else WHOLE  # what was there before may look the same
             self._enter(wd, name, mask & IN_MOVED_TO)
         elif mask & IN_ATTRIB and self._denied and self._enter(wd, name, False):
-            marks |= WHOLE
-        names[name] = marks, True if old is None or old[1] else None
+            marks = WHOLE
+        _note(changed, wd, name, marks, True)
 
     def _look_at(self, created, changed):
         """Report created files that nobody will close: links, and all that is no plain file.
@@ -335,7 +332,7 @@ class Tree:
             if facts is not None and stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
                 self._unclosed[wd, name] = None
             elif facts is not None:
-                changed.setdefault(wd, {})[name] = (FRESH, False)
+                _note(changed, wd, name, FRESH, False)
 
     @property
     def has_unclosed(self):
@@ -355,7 +352,7 @@ class Tree:
                 del self._unclosed[wd, name]
             elif not 0 <= wall - max(facts.st_mtime, facts.st_ctime) < _SETTLE:
                 del self._unclosed[wd, name]
-                changed.setdefault(wd, {})[name] = (FRESH, False)
+                _note(changed, wd, name, FRESH, False)
         return self._by_path(changed)
 
     def _lstat(self, wd, name):
@@ -374,6 +371,13 @@ class Tree:
             elif path is not None:
                 found[path] = names
         return found
+
+
+def _note(changed, wd, name, marks, is_dir):
+    """Add to what has changed; is_dir becomes None for what was both."""
+    names = changed.setdefault(wd, {})
+    old = names.get(name)
+    names[name] = (marks, is_dir) if old is None else (marks | old[0], is_dir if old[1] is is_dir else None)
 
 
 def _subdirectories(directory, counting):

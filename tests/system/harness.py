@@ -133,8 +133,9 @@ def sync(source, target, name=None, **keys):
 def render_ini(settings, syncs):
     """Return the INI text of a configuration."""
     lines = ["[settings]"] + list(_ini_lines(settings))
-    for number, table in enumerate(syncs, 1):  # a section may stand there once without a name
-        lines += ["", "[sync]" if len(syncs) == 1 and "name" not in table else "[sync %s]" % table.get("name", "sync%d" % number)]
+    for number, table in enumerate(syncs, 1):
+        name = table.get("name", "sync%d" % number if len(syncs) > 1 else "")  # [sync] may stand there once
+        lines += ["", "[sync %s]" % name if name else "[sync]"]
         lines += _ini_lines({key: value for key, value in table.items() if key != "name"})
     return "\n".join(lines) + "\n"
 
@@ -329,9 +330,9 @@ class Daemon:
 
     def story(self):
         """Return what a failed test shows of this daemon."""
-        parts = [("configuration", self._text(self.conf)), ("terminal", self.output()), ("log", self.log()),
-                 ("status", self._text(self.statusfile))]
-        return "\n".join("---- %s\n%s" % (title, text[-12000:]) for title, text in parts if text)
+        parts = [("configuration", self._text(self.conf)), ("terminal", self.output()[-2000:]),
+                 ("log", self.log()[-15000:]), ("status", self._text(self.statusfile))]
+        return "\n".join("---- %s\n%s" % part for part in parts if part[1])
 
 
 # ---- an rsync that does what a test tells it ---------------------------------------------------

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,20 @@ def test_term_waits_for_the_rsync_that_runs(src, dst, daemon, rsync):
     running.wait_equal(src, dst)
 
 
+def test_a_probe_that_fails_while_the_daemon_ends_is_not_repeated(src, daemon):
+    make(src, "a")
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(8)  # and never says a word
+        running = daemon(sync(src, "rsync://127.0.0.1:%d/data" % deaf.getsockname()[1]), options=["-insist", "-log", "Exec"],
+                         wait=False)
+        running.wait_log("Exec: ")
+        running.kill(signal.SIGTERM)
+        running.wait_log("(?i)TERM|terminat|signal")
+    assert running.ended() == 143
+    assert running.log().count("Exec: ") <= 2
+
+
 @pytest.mark.parametrize("code", [23, 24, "KILL", 12])
 def test_what_is_pending_is_tried_though_the_batch_before_it_failed(code, src, dst, daemon, rsync):
     make(src, "a")
@@ -118,11 +133,22 @@ def test_the_shutdown_timeout_ends_children_and_grandchildren_that_do_not_end(nu
 def test_what_cannot_be_sent_does_not_keep_the_daemon_from_ending(src, dst, daemon, rsync):
     make(src, "a")
     binary = rsync()
-    running = daemon(sync(src, dst, rsync={"binary": binary.path}), settings={"shutdownTimeout": 2})
+    running = daemon(sync(src, dst, rsync={"binary": binary.path}))
     binary.fail(10)
     make(src, "b")
     running.wait_status("sync1", state="waiting")
+    before = len(binary.calls())
     assert running.stop() == 143
+    assert len(binary.calls()) <= before + 2
+
+
+def test_a_target_that_never_answered_does_not_keep_the_daemon_from_ending(src, daemon):
+    make(src, "a")
+    running = daemon(sync(src, "rsync://127.0.0.1:1/data"), options=["-insist", "-log", "Exec"], wait=False)
+    running.wait_status("sync1", state="waiting")
+    before = running.log().count("Exec: ")
+    assert running.stop() == 143
+    assert running.log().count("Exec: ") <= before + 2
 
 
 # ---- children ----------------------------------------------------------------------------------

@@ -509,7 +509,6 @@ def test_a_target_that_does_not_answer_is_given_up_and_tried_again(src, dst, dae
             running.wait_status("deaf", state="waiting", last_error=bool)
             running.wait(lambda: len(connections) > 1, "another try")
         finally:
-            running.stop()
             deaf.shutdown(socket.SHUT_RDWR)
             acceptor.join()
             for one in connections:

@@ -1,0 +1,203 @@
+"""The command line: what was typed, and what is said and returned without a daemon."""
+
+import os
+import re
+
+import pytest
+
+import lsyncd_lite
+from lsyncd_lite import cli
+from lsyncd_lite.config import settings
+from lsyncd_lite.errors import ConfigError
+
+PAIR = ["-rsync", "/srv/www", "host:/dst"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capfdbinary):
+    """Run main with arguments; return (exit status, lines of stdout, lines of stderr)."""
+    def run(*arguments):
+        status = cli.main(list(arguments))
+        out, err = capfdbinary.readouterr()
+        assert b"Traceback" not in out + err
+        return status, *(text.decode("utf-8", "surrogateescape").split("\n")[:-1] for text in (out, err))
+    return run
+
+
+def refused(run, *arguments):
+    """Return the lines of a refusal: 255, nothing on stdout, printable lines on stderr."""
+    status, out, err = run(*arguments)
+    assert (status, out) == (255, []) and err and all(line.isprintable() for line in err)
+    return err
+
+
+# ---- parse -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments, given, words", [
+    ([], {}, []),
+    (["conf"], {}, ["conf"]),
+    (["-help"], {"help": "yes"}, []), (["--help"], {"help": "yes"}, []),
+    (["-nodaemon", "conf", "--insist"], {"nodaemon": "yes", "insist": "yes"}, ["conf"]),
+    (["-delay", "5"], {"delay": "5"}, []), (["--delay", "5"], {"delay": "5"}, []), (["-delay=5"], {"delay": "5"}, []), (["--delay=5"], {"delay": "5"}, []),
+    (["-logfile=/a=b"], {"logfile": "/a=b"}, []), (["-logfile="], {"logfile": ""}, []), (["-logfile", "-x"], {"logfile": "-x"}, []),
+    (["-rsync", "a", "b"], {"rsync": [("a", "b")]}, []),
+    (["-rsync", "a", "b", "--rsync", "c", "d"], {"rsync": [("a", "b"), ("c", "d")]}, []),
+    (["-rsync", "-a", "--b"], {"rsync": [("-a", "--b")]}, []),
+    (["-log", "all"], {"log": ["all"]}, []), (["-log=Exec", "--log", "Delay"], {"log": ["Exec", "Delay"]}, []),
+    (["-test-filter", "a/b", "conf"], {"test-filter": "a/b"}, ["conf"]), (["--test-filter=a b"], {"test-filter": "a b"}, []),
+    (["-check", "conf"], {"check": "yes"}, ["conf"]),
+    (["--", "-odd"], {}, ["-odd"]), (["-insist", "--", "-help"], {"insist": "yes"}, ["-help"]), (["-"], {}, ["-"]),
+    (["-delay", "5", "-delay", "6"], {"delay": "6"}, []),
+    (["a b", "\udcff"], {}, ["a b", "\udcff"]),
+])
+def test_parse(arguments, given, words):
+    assert cli.parse(arguments) == (given, words)
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    (["-nonsense"], "unknown option -nonsense; -help lists them"), (["--nonsense=5"], "unknown option --nonsense=5; -help lists them"),
+    (["-Delay", "5"], "unknown option -Delay; -help lists them"), (["---delay", "5"], "unknown option ---delay; -help lists them"),
+    (["-d"], "unknown option -d; -help lists them"), (["-\x1b\n"], "unknown option -\\x1b\\n; -help lists them"), (["-=x"], "unknown option -=x; -help lists them"),
+    (["-delay"], "option -delay: allowed: -delay SECS"), (["-log"], "option -log: allowed: -log CATEGORY"),
+    (["-rsync", "a"], "option -rsync: allowed: -rsync SOURCE TARGET"), (["-rsync"], "option -rsync: allowed: -rsync SOURCE TARGET"),
+    (["-rsync=a", "b"], "option -rsync: allowed: -rsync SOURCE TARGET"), (["-insist=yes"], "option -insist: allowed: -insist "),
+    (["-help=no"], "option -help: allowed: -help "),
+])
+def test_what_cannot_be_parsed_is_one_line(arguments, expected):
+    with pytest.raises(ConfigError) as caught:
+        cli.parse(arguments)
+    assert [line.strip() for line in caught.value.lines] == [expected.strip()]
+
+
+def test_options_come_from_the_table():
+    for key in settings.KEYS:
+        if key.option is not None:
+            assert cli.options()[key.name] == (key.option, key.help)
+    assert {"delay", "insist", "logfile", "pidfile", "nodaemon", "onepass", "log", "rsync", "help", "version", "check", "test-filter"} <= set(cli.options())
+
+
+# ---- what ends at once -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("option", ["-help", "--help"])
+def test_help_names_every_option_and_fits_a_terminal(run, option):
+    status, out, err = run(option)
+    assert (status, err) == (0, [])
+    for name, (metavars, _text) in cli.options().items():
+        assert any(re.match(r"  -%s( |$)" % name, line) and metavars in line for line in out)
+    assert out[0].startswith("usage: lsyncd-lite ")
+
+
+@pytest.mark.parametrize("option", ["-version", "--version"])
+def test_version(run, option):
+    assert run(option) == (0, ["lsyncd-lite " + lsyncd_lite.__version__], [])
+
+
+def test_help_and_version_ask_for_nothing_else(run):
+    assert run("-help", "missing.conf", "-log", "nonsense")[0] == run("-version", "-rsync", "/", "/")[0] == 0
+
+
+def conf(text, name="conf"):
+    with open(name, "wb") as file:
+        file.write(text.encode("utf-8", "surrogateescape"))
+    return name
+
+
+GOOD = "[settings]\nnodaemon = yes\n[sync www]\nsource = /srv/www\ntarget = host:/dst\n"
+
+
+@pytest.mark.parametrize("text", [GOOD, '{"sync": [{"source": "/x", "target": "h:"}]}', "\ufeff" + GOOD.replace("\n", "\r\n")])
+def test_check_says_ok(run, text):
+    assert run("-check", conf(text)) == (0, ["OK"], []) == run(conf(text), "--check")
+
+
+def test_check_goes_for_pairs_of_the_command_line_too(run):
+    assert run("-check", *PAIR) == (0, ["OK"], [])
+    assert refused(run, "-check", "-rsync", "/srv", "/srv") == ["-rsync /srv /srv: target: target /srv is the source itself (source /srv): refused"]
+
+
+def test_check_tells_all_errors_with_the_absolute_name_of_the_file(run, here):
+    err = refused(run, "-check", conf("[settings]\ndelay = x\nnope = 1\n[sync a]\ntarget = h:\n"))
+    assert [line.split(": ")[:2] for line in err] == [["%s/conf:%d" % (here, number), key] for number, key in ((2, "delay"), (3, "nope"), (4, "source"))]
+
+
+def test_check_tells_warnings_and_ok(run, here):
+    status, out, err = run("-check", conf(GOOD + "rsync._extra = -F\n"))
+    assert (status, out, len(err)) == (0, ["OK"], 1) and err[0].startswith("%s/conf:6: rsync._extra: " % here)
+
+
+def test_names_of_files_are_bytes(run):
+    name = os.fsdecode(b"c\xff\n")
+    conf(GOOD, b"c\xff\n")
+    assert run("-check", name) == (0, ["OK"], [])
+    assert refused(run, "-check", os.fsdecode(b"m\xff\n"))[0].endswith("/m\\xff\\n: cannot read the configuration: No such file or directory")
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    ([], "nothing to do: "), (["-nodaemon"], "nothing to do: "), (["-check"], "nothing to do: "), (["-test-filter", "x"], "nothing to do: "),
+    (["a", "b"], "one configuration file at most, not a, b"), (["-log", "nonsense", *PAIR], "option -log: unknown category nonsense; allowed: all, scarce, "),
+    (["-log", "a\nb", *PAIR], r"option -log: unknown category a\\nb; "), (["missing.conf"], ".*/missing.conf: cannot read the configuration: No such file"),
+    (["."], ".*: cannot read the configuration: Is a directory"), (["-delay", "soon", *PAIR], "-delay: 'soon' is not allowed here; allowed: "),
+    (["-logfile", "", *PAIR], "-logfile: '' is not allowed here; "), (["-rsync", "", "h:"], "-rsync  h:: source: "), (["-nope"], "unknown option -nope; "),
+    (["-rsync", "/srv", "/"], "-rsync /srv /: target: target / is the root of this host"), (["-pidfile"], "option -pidfile: allowed: -pidfile FILE"),
+])
+def test_errors_are_one_line_and_255(run, arguments, expected):
+    (line,) = refused(run, *arguments)
+    assert re.match(expected, line)
+
+
+def test_a_defect_of_ours_is_one_line_too(run, monkeypatch):
+    monkeypatch.setattr(cli.configuration, "load", lambda *_arguments: {}["a\nb"])
+    (line,) = refused(run, *PAIR)
+    assert "a defect of lsyncd-lite: KeyError: " in line and "test_cli.py:" in line
+
+
+def test_whoever_interrupts_gets_130(run, monkeypatch):
+    def interrupt(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.configuration, "load", interrupt)
+    assert run(*PAIR) == (130, [], [])
+
+
+# ---- test-filter -------------------------------------------------------------------------------
+
+FILTERED = """[sync a]
+source = %s
+target = h:
+exclude = *.o
+filter =
+  + keep/
+  - d/
+[sync b]
+source = /srv
+target = i:
+rsync._extra = --exclude=keep
+"""
+
+
+@pytest.mark.parametrize("path, first, second", [
+    ("x.o", "a: x.o: excluded: - *.o (HERE/conf:4: exclude)", "b: x.o: mirrored: no rule"),
+    ("x", "a: x: mirrored: no rule", "b: x: mirrored: no rule"),
+    ("d/x", "a: d/x: excluded: - d/ (HERE/conf:5: filter), which matches its parent d", "b: d/x: mirrored: no rule"),
+    ("d/", "a: d: excluded: - d/ (HERE/conf:5: filter)", "b: d: mirrored: no rule"),
+    ("d", "a: d: excluded: - d/ (HERE/conf:5: filter)", "b: d: mirrored: no rule"),  # it is a directory there
+    ("keep/", "a: keep: mirrored: + keep/ (HERE/conf:5: filter)", "b: keep: excluded: - keep (HERE/conf:11: rsync._extra)"),
+    ("HERE/src/sub/x.o", "a: sub/x.o: excluded: - *.o (HERE/conf:4: exclude)", None),
+    ("/x.o", "a: x.o: excluded: - *.o (HERE/conf:4: exclude)", "b: x.o: mirrored: no rule"),
+    ("a\nb\\", "a: a\\nb\\\\: mirrored: no rule", None),
+])
+def test_test_filter_names_the_deciding_rule_of_each_sync(run, here, path, first, second):
+    os.makedirs("src/d")
+    status, out, err = run("-test-filter", path.replace("HERE", str(here)), conf(FILTERED % (here / "src")))
+    assert (status, err, len(out)) == (0, [], 2)
+    assert out[0] == first.replace("HERE", str(here)) and (second is None or out[1] == second.replace("HERE", str(here)))
+
+
+def test_test_filter_takes_bytes(run):
+    assert run("-test-filter", os.fsdecode(b"\xff.o"), conf(FILTERED % "/src"))[1][0].startswith("a: \\xff.o: excluded: - *.o ")

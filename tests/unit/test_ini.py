@@ -1,0 +1,110 @@
+"""INI text → sections: what belongs to a value and what does not; every error with its line."""
+
+import pytest
+
+from lsyncd_lite.config import ini
+
+
+def read(text):
+    """Return {section title: {key: raw}} and the errors; a sync's title is its name."""
+    sections, errors = ini.read(text, "F")
+    found = {}
+    for section in sections:
+        entries = {entry.key: entry.raw for entry in section.entries}
+        found[section.kind if section.kind == "settings" else "sync " + entries.get("name", "")] = entries
+    return found, errors
+
+
+def values(text):
+    """Return {key: raw} of lines within [settings], which have no errors."""
+    found, errors = read("[settings]\n" + text)
+    assert errors == []
+    return found["settings"]
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("a = b", {"a": "b"}),
+    ("a=b", {"a": "b"}),
+    ("  a  =  b  ", {"a": "b"}),
+    ("\ta\t=\tb\t", {"a": "b"}),
+    ("Ab = CD", {"Ab": "CD"}),                                       # case is kept
+    ("rsync.archive = yes", {"rsync.archive": "yes"}),
+    ("a = b = c", {"a": "b = c"}),                                   # the first = divides
+    ("a == b", {"a": "= b"}),
+    ("a =", {"a": ""}),
+    ("a = 100% %(x)s %%", {"a": "100% %(x)s %%"}),                   # no interpolation
+    ("a = x ; y # z", {"a": "x ; y # z"}),                           # no comments within a line
+    ("a = ;x", {"a": ";x"}),
+    ("a = #x", {"a": "#x"}),
+    ("a = [b]", {"a": "[b]"}),
+    ("a = \"b\" 'c' \\d $e", {"a": "\"b\" 'c' \\d $e"}),             # no quoting
+    ("a = b:c", {"a": "b:c"}),
+    ("a: = b", {"a:": "b"}),
+    ("a = b\n# c\n; d\n  # e\ne = f", {"a": "b", "e": "f"}),         # comments
+    ("a =\n  b\n  c", {"a": "b\nc"}),                                # continuation: one item a line
+    ("a =\n\tb\n c", {"a": "b\nc"}),
+    ("a = b\n c", {"a": "b\nc"}),
+    ("a =\n  b\n\n  c", {"a": "b\nc"}),
+    ("a =\n  b\n  # no\n; no\n  c", {"a": "b\nc"}),
+    ("a =\n  b = c", {"a": "b = c"}),
+    ("a =\n  [b]", {"a": "[b]"}),
+    ("a =\n  + x y\n  - *", {"a": "+ x y\n- *"}),
+    ("  a = b", {"a": "b"}),                                         # indented, but nothing to go on with
+    ("a = \udcff\u00e9", {"a": "\udcff\u00e9"}),
+    ("a = x\u2028y\x0bz\x85w", {"a": "x\u2028y\x0bz\x85w"}),           # only \n ends a line
+    ("a = x\u00a0", {"a": "x\u00a0"}),                               # only blanks and tabs are blank
+    ("a = \u3000x", {"a": "\u3000x"}),
+    ("", {}),
+    ("\n\n# only a comment\n", {}),
+])
+def test_values(text, expected):
+    assert values(text) == expected
+    assert values(text + "\n") == expected
+
+
+def test_sections():
+    found, errors = read("[settings]\na = 1\n[sync www]\na = 2\n[ sync  x y ] \na = 3\n[sync]\na = 4\n")
+    assert errors == []
+    assert found == {"settings": {"a": "1"}, "sync www": {"name": "www", "a": "2"}, "sync x y": {"name": "x y", "a": "3"}, "sync ": {"a": "4"}}
+
+
+def test_each_entry_and_section_tells_where_it_stands():
+    sections, _errors = ini.read("\n[settings]\n\na = 1\n[sync www]\nb =\n  2\n", "F")
+    assert [section.where for section in sections] == ["F:2", "F:5"]
+    assert [entry.where for section in sections for entry in section.entries] == ["F:4: a", "F:5: name", "F:6: b"]
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("a = 1", ["F:1: a: stands before the first section; "]),
+    ("[settings]\nnonsense", ["F:2: nonsense: neither "]),
+    ("[settings]\nsync {", ["F:2: sync {: neither "]),
+    ("[settings]\na = 1\nb = 2\na = 3", ["F:4: a: given twice, first on line 2"]),
+    ("[settings]\na = 1\n[settings]\nb = 1", ["F:3: [settings]: given twice, first on line 1"]),
+    ("[sync x]\n[sync y]\n[sync x]", ["F:3: [sync x]: given twice, first on line 1"]),
+    ("[sync]\n[sync]", ["F:2: [sync]: given twice, first on line 1; write [sync NAME]"]),
+    ("[nonsense]", ["F:1: [nonsense]: unknown section; "]),
+    ("[Settings]", ["F:1: [Settings]: unknown section; "]),
+    ("[settings", ["F:1: [settings: unknown section; "]),
+    ("[settings x]", ["F:1: [settings x]: unknown section; "]),
+    ("[]", ["F:1: []: unknown section; "]),
+    ("[sync x] # y", ["F:1: [sync x] # y: unknown section; "]),
+    ("a = 1\n[settings]\nx\n[bad]\nb = 1\nb = 2", ["F:1: a: ", "F:3: x: ", "F:4: [bad]: ", "F:6: b: given twice, first on line 5"]),
+    ("[settings]\nbad\x1b[31m\udcff", ["F:2: bad\\x1b[31m\\xff: neither "]),
+])
+def test_every_error_has_its_line(text, expected):
+    errors = read(text)[1]
+    assert len(errors) == len(expected) and all(error.startswith(start) for error, start in zip(errors, expected)), errors
+    assert all(error.isprintable() for error in errors)
+
+
+def test_the_items_of_a_broken_line_are_not_errors_of_their_own():
+    assert len(read("[settings]\nexclude\n  a\n  b\nc = d")[1]) == 1
+
+
+def test_what_follows_an_error_is_still_read():
+    found, errors = read("[settings]\nbad\na = 1\n[bad]\n[sync x]\nb = 2")
+    assert len(errors) == 2 and found == {"settings": {"a": "1"}, "sync x": {"name": "x", "b": "2"}}
+
+
+def test_a_name_within_a_named_section_is_a_key_given_twice():
+    assert read("[sync x]\nname = y")[1]

@@ -1,0 +1,314 @@
+"""The queue: marks on marks, what absorbs what, and what it costs."""
+
+import itertools
+import random
+import sys
+
+import pytest
+
+from lsyncd_lite.mirror import queue as module
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
+from lsyncd_lite.mirror.queue import Queue
+
+MARKS = (PLACE, WHOLE, FRESH, WHOLE | FRESH)
+PAIRS = list(itertools.product(MARKS, MARKS))
+
+
+def filled(*entries, **kwargs):
+    queue = Queue(**kwargs)
+    for path, marks in entries:
+        queue.add(path, marks, 0)
+    return queue
+
+
+def content(queue):
+    found = queue.entries()
+    assert len({path for path, _marks in found}) == len(found) == len(queue)
+    return dict(found)
+
+
+# ---- every cell: marks on marks ----------------------------------------------------------------
+
+@pytest.mark.parametrize("path", [b"d", b"a/d", b""])
+@pytest.mark.parametrize("old, new", PAIRS)
+def test_marks_on_marks_at_one_path_combine(old, new, path):
+    assert content(filled((path, old), (path, new))) == {path: old | new}
+
+
+@pytest.mark.parametrize("top, below", [(b"d", b"d/f"), (b"d", b"d/e/f"), (b"a/d", b"a/d/f"), (b"", b"f"), (b"", b"d/f")])
+@pytest.mark.parametrize("old, new", PAIRS)
+def test_marks_below_a_queued_directory(old, new, top, below):
+    if old & WHOLE:
+        expected = {top: old | new & FRESH}
+    else:
+        expected = {top: old, below: new}
+    assert content(filled((top, old), (below, new))) == expected
+
+
+@pytest.mark.parametrize("top, below", [(b"d", b"d/f"), (b"d", b"d/e/f"), (b"a/d", b"a/d/f"), (b"", b"f"), (b"", b"d/f")])
+@pytest.mark.parametrize("old, new", PAIRS)
+def test_marks_above_something_queued(old, new, top, below):
+    if new & WHOLE:
+        expected = {top: new | old & FRESH}
+    else:
+        expected = {top: new, below: old}
+    assert content(filled((below, old), (top, new))) == expected
+
+
+@pytest.mark.parametrize("old, new", PAIRS)
+def test_neighbours_do_not_touch_each_other(old, new):
+    for path in b"e", b"d2", b"d/f", b"D", b"d/e/f":
+        assert content(filled((b"d/e" if path == b"d/f" else b"a/d", old), (path, new))) == (
+            {b"d/e" if path == b"d/f" else b"a/d": old, path: new})
+
+
+def test_a_whole_directory_absorbs_all_levels_below_and_nothing_beside():
+    queue = filled((b"d", PLACE), (b"d/a", FRESH), (b"d/b/c/e", PLACE), (b"d/b", WHOLE), (b"dd/f", PLACE), (b"x/d/f", FRESH))
+    queue.add(b"d", WHOLE, 0)
+    assert content(queue) == {b"d": WHOLE | FRESH, b"dd/f": PLACE, b"x/d/f": FRESH}
+
+
+def test_the_root_absorbs_everything():
+    queue = filled((b"a", PLACE), (b"d/e", WHOLE), (b"", PLACE))
+    assert not queue.is_whole()
+    queue.add(b"", WHOLE, 0)
+    assert queue.is_whole() and content(queue) == {b"": WHOLE}
+
+
+def test_names_are_bytes_and_nothing_in_them_is_special():
+    names = [b"\xff\xfe", b" ", b"\n", b".", b"..", b"*", b"x" * 255]
+    assert content(filled(*[(name, FRESH) for name in names])) == dict.fromkeys(names, FRESH)
+
+
+# ---- since -------------------------------------------------------------------------------------
+
+def test_since_is_the_time_of_the_oldest_change():
+    queue = Queue()
+    assert queue.since is None and len(queue) == 0 and not queue.entries()
+    for now in (7, 9, 5, 6):
+        queue.add(b"f", PLACE, now)
+    assert queue.since == 5
+
+
+def test_an_absorbed_change_still_counts_for_since():
+    queue = Queue()
+    queue.add(b"d", WHOLE, 8)
+    queue.add(b"d/f", FRESH, 3)
+    assert queue.since == 3
+
+
+def test_clear_forgets_everything():
+    queue = filled((b"d/f", PLACE), (b"", WHOLE))
+    queue.clear()
+    assert (len(queue), queue.since, queue.entries(), queue.is_whole()) == (0, None, [], False)
+
+
+# ---- take and put_back -------------------------------------------------------------------------
+
+def test_take_empties_the_queue():
+    queue = filled((b"a", FRESH), (b"d", PLACE), (b"d/f", PLACE))
+    assert dict(queue.take()) == {b"a": FRESH, b"d": PLACE, b"d/f": PLACE}
+    assert (len(queue), queue.since) == (0, None)
+
+
+def test_take_leaves_what_is_not_wanted_with_its_time():
+    queue = Queue()
+    for path, now in (b"a", 3), (b"d", 4), (b"d/f", 5):
+        queue.add(path, FRESH, now)
+    assert queue.take(lambda path: path == b"a") == [(b"a", FRESH)]
+    assert content(queue) == {b"d": FRESH, b"d/f": FRESH} and queue.since == 3
+
+
+def test_take_asks_once_for_each_entry():
+    asked = []
+    filled((b"a", PLACE), (b"d/f", PLACE), (b"d", PLACE)).take(asked.append)
+    assert sorted(asked) == [b"a", b"d", b"d/f"]
+
+
+@pytest.mark.parametrize("taken, meanwhile", PAIRS)
+@pytest.mark.parametrize("path", [b"d", b"d/f", b"", b"e"])
+def test_put_back_merges_with_what_has_come_in_between(taken, meanwhile, path):
+    queue = Queue()
+    queue.add(b"d", taken, 2)
+    entries, since = queue.take(), 2
+    queue.add(path, meanwhile, 5)
+    queue.put_back(entries, since)
+    assert content(queue) == content(filled((b"d", taken), (path, meanwhile)))
+    assert queue.since == 2
+
+
+def test_entries_are_listed_parents_first():
+    queue = filled((b"d/e/f", PLACE), (b"d/e", FRESH), (b"d", PLACE), (b"", PLACE), (b"c", PLACE))
+    paths = [path for path, _marks in queue.entries()]
+    assert paths[0] == b"" and paths.index(b"d") < paths.index(b"d/e") < paths.index(b"d/e/f")
+
+
+# ---- related -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("queued, marks, asked, answer", [
+    (b"d", PLACE, b"d", True), (b"d", WHOLE, b"d", True), (b"d/f", PLACE, b"d/f", True), (b"", PLACE, b"", True),
+    (b"d/f", PLACE, b"d", True), (b"d/e/f", PLACE, b"d", True), (b"d/f", PLACE, b"", True),         # below
+    (b"d", WHOLE, b"d/f", True), (b"d", WHOLE | FRESH, b"d/e/f", True), (b"", WHOLE, b"d/f", True),  # above, whole
+    (b"d", PLACE, b"d/f", False), (b"d", FRESH, b"d/f", False), (b"", PLACE, b"d", False),          # above, itself only
+    (b"d", WHOLE, b"dd", False), (b"d/f", PLACE, b"d/g", False), (b"d/f", WHOLE, b"f", False), (b"e", WHOLE, b"d", False),
+])
+def test_related_means_at_below_or_within(queued, marks, asked, answer):
+    assert filled((queued, marks)).related(asked) is answer
+    assert filled((queued, marks), (b"z", PLACE)).related(asked) is answer
+
+
+def test_nothing_is_related_to_an_empty_queue():
+    assert not any(Queue().related(path) for path in (b"", b"d", b"d/f"))
+
+
+# ---- the bound ---------------------------------------------------------------------------------
+
+def test_too_many_entries_below_one_directory_become_that_directory():
+    queue = filled(*[(b"a/big/%d" % number, PLACE) for number in range(4)], (b"a/big/d/e", FRESH), bound=4)
+    assert content(queue) == {b"a/big": WHOLE | FRESH}
+    queue.add(b"x", PLACE, 0)
+    queue.add(b"a/big/5", PLACE, 0)
+    assert content(queue) == {b"a/big": WHOLE | FRESH, b"x": PLACE}
+
+
+def test_the_deepest_directory_that_holds_too_many_is_the_one():
+    queue = filled(*[(b"a/big/%d" % number, PLACE) for number in range(3)], (b"a/f", FRESH), bound=4)
+    queue.add(b"a/big/3", PLACE, 0)
+    assert content(queue) == {b"a": WHOLE | FRESH}  # a holds five, a/big only four
+
+
+def test_too_many_at_the_bound_are_not_too_many():
+    queue = filled(*[(b"d/%d" % number, PLACE) for number in range(4)], bound=4)
+    queue.add(b"d/3", FRESH, 0)
+    assert len(queue) == 4
+
+
+def test_many_changes_spread_wide_never_exceed_the_bound():
+    queue = Queue(bound=20)
+    for number in range(1000):
+        queue.add(b"%d/%d/%d" % (number % 7, number % 11, number), FRESH, number)
+        assert len(queue) <= 20
+    assert queue.since == 0
+
+
+# ---- cost --------------------------------------------------------------------------------------
+
+def lines_run(function, *arguments):
+    """Count the lines of queue.py that a call executes."""
+    count = 0
+
+    def trace(frame, event, _argument):
+        nonlocal count
+        if frame.f_code.co_filename != module.__file__:
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function(*arguments)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def wide(count):
+    return filled(*[(b"d%d/e/f%d" % (number % 50, number), FRESH) for number in range(count)])
+
+
+@pytest.mark.parametrize("path, marks", [
+    (b"new", PLACE), (b"d1/e/new", FRESH), (b"d1/e/f1", FRESH), (b"d1", PLACE), (b"n/e/w", WHOLE), (b"", PLACE)])
+def test_adding_costs_the_same_in_a_long_queue(path, marks):
+    costs = {lines_run(wide(count).add, path, marks, 0) for count in (100, 5000)}
+    assert len(costs) == 1 and costs.pop() < 100
+
+
+def test_asking_what_is_related_costs_the_same_in_a_long_queue():
+    for path in b"new", b"d1/e/f1", b"d1/x", b"":
+        assert len({lines_run(wide(count).related, path) for count in (100, 5000)}) == 1
+
+
+def test_adding_costs_in_proportion_to_the_depth():
+    queue, costs = wide(1000), []
+    for depth in (1, 11, 21, 31):
+        path = b"/".join([b"n"] * depth)
+        queue.add(path, PLACE, 0)
+        costs.append(lines_run(queue.add, path, FRESH, 0))
+    assert costs[1] - costs[0] == costs[2] - costs[1] == costs[3] - costs[2] > 0
+
+
+def test_absorbing_is_paid_by_what_was_added():
+    queue = wide(1000)
+    cost = lines_run(queue.add, b"d1", WHOLE | FRESH, 0)
+    assert cost < 30 * 1000 // 50 and len(queue) == 1000 - 1000 // 50 + 1
+
+
+# ---- against a dictionary ----------------------------------------------------------------------
+
+class Naive:
+    """The same rules over a plain dictionary."""
+
+    def __init__(self, bound):
+        self.entries, self.bound, self.since = {}, bound, None
+
+    def below(self, path):
+        return [name for name in self.entries if not path and name or name.startswith(path + b"/")]
+
+    def add(self, path, marks, now):
+        self.since = now if self.since is None else min(now, self.since)
+        above = [b"/".join(path.split(b"/")[:depth]) for depth in range(path.count(b"/") + bool(path))]
+        for top in above:
+            if self.entries.get(top, 0) & WHOLE:
+                self.entries[top] |= marks & FRESH
+                return
+        new = path not in self.entries
+        self.mark(path, marks)
+        if new and len(self.entries) > self.bound:
+            for top in [path] + above[::-1]:
+                if len(self.below(top)) + (top in self.entries) > self.bound:
+                    return self.mark(top, WHOLE)
+
+    def mark(self, path, marks):
+        marks |= self.entries.get(path, 0)
+        if marks & WHOLE:
+            for name in self.below(path):
+                marks |= self.entries.pop(name) & FRESH
+        self.entries[path] = marks
+
+    def related(self, path):
+        names = path.split(b"/") if path else []
+        above = [b"/".join(names[:depth]) for depth in range(len(names))]
+        return (path in self.entries or bool(self.below(path))
+                or any(self.entries.get(top, 0) & WHOLE for top in above))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_changes_leave_what_a_dictionary_would_hold(seed):
+    rnd = random.Random(seed)
+    bound = rnd.choice([3, 10, 1000])
+    queue, naive = Queue(bound=bound), Naive(bound)
+    for now in range(120):
+        path = b"/".join([rnd.choice([b"a", b"b", b"c", b"dd"]) for _ in range(rnd.choice([0, 1, 1, 2, 2, 3, 4]))])
+        marks = rnd.choice([PLACE, PLACE, FRESH, FRESH, WHOLE, WHOLE | FRESH])
+        assert bool(queue.related(path)) == naive.related(path)
+        action = rnd.random()
+        if action < 0.9:
+            queue.add(path, marks, now)
+            naive.add(path, marks, now)
+        elif action < 0.95:
+            first = rnd.choice([b"a", b"b"])
+            since = queue.since
+            taken = queue.take(lambda name: name.startswith(first))
+            assert dict(taken) == {name: value for name, value in naive.entries.items() if name.startswith(first)}
+            for name, _marks in taken:
+                del naive.entries[name]
+            if not naive.entries:
+                naive.since = None
+            if rnd.random() < 0.7:
+                queue.put_back(taken, since)
+                for name, value in taken:
+                    naive.add(name, value, since)
+        assert content(queue) == naive.entries
+        assert queue.since == naive.since
+        assert queue.is_whole() == bool(naive.entries.get(b"", 0) & WHOLE)
