@@ -99,6 +99,8 @@ def is_standard(top):
     names = getattr(sys, "stdlib_module_names", None)  # since Python 3.10
     if names is not None:
         return top in names
+    if top in sys.builtin_module_names:
+        return True
     found = importlib.util.find_spec(top)
     origin = found.origin if found else None
     return origin in ("built-in", "frozen") or bool(origin and origin.startswith(sysconfig.get_path("stdlib")) and "site-packages" not in origin)

@@ -36,7 +36,7 @@ def test_each_entry_and_section_tells_where_it_stands():
 
 @pytest.mark.parametrize("text, expected", [
     ('{', ["F:1: not JSON: "]),
-    ('{"settings":\n {"a": 1,\n}}', ["F:3: not JSON: "]),
+    ('{"settings":\n {"a": 1,\n"b"}}', ["F:3: not JSON: "]),
     ('{\n"settings": {"a": 1}\n"sync": []}', ["F:3: not JSON: "]),
     ("{'settings': {}}", ["F:1: not JSON: "]),
     ('{"settings": {}} x', ["F:1: not JSON: "]),

@@ -3,8 +3,8 @@
 Random operations on a source that is a dictionary are told to a Sync as the watch would tell them; its jobs are
 run step by step, while more operations happen, by a model of rsync that changes a dictionary, and that fails now
 and then: killed half-way, some files unreadable, a receiver that is broken. When all is quiet both must be equal.
-What is left out: hard links, and, together with times that lie (`honest = False`), lost events, and subtrees of which
-a part could not be sent: there, size and time are trusted.
+What is left out: hard links, and lost events together with times that lie (`honest = False`): after these, a full sync
+trusts size and time.
 """
 
 import random
@@ -237,7 +237,7 @@ class Child:
         trouble = rnd.random()
         if troubles and trouble < 0.2:
             self.life, self.end = rnd.choice([0, 0, 1, 2, 3, 5]), rnd.choice([-9, 10, 12, 30, 255] + [1] * (rnd.random() < 0.3))
-        elif troubles and trouble < 0.35 and (troubles == "all" or not any(marks & WHOLE for _path, marks in job.entries)):
+        elif troubles and trouble < 0.35:
             self.unlucky = lambda: rnd.random() < 0.4
         self.steps = self.refused() if broken and self.missing and self.gone() else self.work()
 
@@ -454,7 +454,7 @@ class Story:
             self.overflow()
 
     def tell(self):
-        choices = [self.disk.operate] * 12 + [self.read] * 3 + [self.wait] * 2 + [lambda: self.start("all" if self.honest else "some")] * 4
+        choices = [self.disk.operate] * 12 + [self.read] * 3 + [self.wait] * 2 + [lambda: self.start(True)] * 4
         choices += [lambda: self.children and self.go_on(self.rnd.choice(self.children))] * 8
         rare = [self.reload, lambda: self.sync.want_full(self.disk.now)] + ([self.overflow, self.vanish] if self.honest else [])
         for _step in range(STEPS):
@@ -467,7 +467,7 @@ class Story:
             self.vanish()
         self.read()
         for _number in range(2000):
-            while self.start(None):
+            while self.start(False):
                 pass
             if self.children:
                 self.go_on(self.children[0])
