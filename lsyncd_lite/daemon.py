@@ -104,8 +104,10 @@ class Daemon:
     def _on_exit(self, sync, job, code, lines):
         """Let a sync judge the end of a job, and tell what it came to."""
         self._changed = True
-        if sync not in self._syncs:
-            return  # a reload has removed it
+        if sync not in self._syncs:  # a reload has removed it
+            for other in self._syncs:
+                other.released(job)
+            return
         now = time.monotonic()
         verdict, words, fatal = sync.on_exit(job, code, lines, now, time.time())
         name = sync.config.name
@@ -201,11 +203,13 @@ class Daemon:
         for sync in left:
             self._told.pop(sync, None)
             self._log("Normal", "%s: ended by the new configuration" % sync.config.name)
-            for new in syncs:
-                if (new.config.source, new.config.target) == (sync.config.source, sync.config.target):
-                    new.inherit(sync)
+            heirs = [new for new in syncs if (new.config.source, new.config.target)
+                     == (sync.config.source, sync.config.target)]
+            for new in heirs:
+                new.inherit(sync)
+            if not heirs:
+                self._children.kill(signal.SIGTERM, lambda tag, gone=sync: tag[0] is gone)
         self._syncs = syncs
-        self._children.kill(signal.SIGTERM, lambda tag: tag[0] in left)
         for warning in config.warnings:
             self._log("Warn", warning)
         if self._log.shows("Exclude"):

@@ -47,6 +47,7 @@ class Sync:
         self.held = Queue()
         self._after_full = Queue()  # what a full sync would not see, until it is planned
         self.running = set()
+        self._predecessors = set()  # running jobs of the sync that this one has inherited from
         self._ready = deque()      # planned jobs that wait for a process
         self._jitter = jitter
         self._probe = mode.probe()
@@ -54,7 +55,7 @@ class Sync:
         self.starting = config.init or onepass
         self._must_start = self.starting and not insist
         self.stopping = False
-        self._before_stop = ()     # jobs that ran already at the stop
+        self._before_stop = set()  # jobs that ran already at the stop
         self._gave_up = False      # a job that began after it failed
         self.absent = False        # the source is not there
         self.failed = False        # for good, as far as the last job told
@@ -129,7 +130,9 @@ class Sync:
 
     def next_deadline(self):
         """Return the time at which a job may be due; None: not before something happens."""
-        if len(self.running) >= self.config.maxProcesses or self.stopping and self.retry_at is not None:
+        if self._predecessors or len(self.running) >= self.config.maxProcesses:
+            return None
+        if self.stopping and self.retry_at is not None:
             return None
         if self._probe:
             due = None if self.running else _AT_ONCE
@@ -237,6 +240,7 @@ class Sync:
             return Outcome(verdict, words, False)
         since = self.failing_since or wall
         if job in self._before_stop:  # what is pending gets one try after the stop
+            self._before_stop.discard(job)
             self._put_back(self.queue, entries, job.since)
             self._unplan()
             self.last_error, self.failing_since = words, since
@@ -300,12 +304,17 @@ class Sync:
     # ---- what others want to know ------------------------------------------------------------
 
     def inherit(self, other):
-        """Take over what another sync of the same pair has not mirrored yet."""
+        """Take over what another sync of the same pair has not mirrored yet, and wait for its jobs to end."""
+        self._predecessors |= other.running | other._predecessors
         other._unplan()
         for queue in (other.queue, other.held, other._after_full):
             self._put_back(self.queue, queue.entries(), queue.since)
         for job in other.running:
             self._put_back(self.queue, job.entries, job.since)
+
+    def released(self, job):
+        """Take note of the end of a job of the sync that this one has inherited from."""
+        self._predecessors.discard(job)
 
     def try_now(self, now):
         """Wait no longer for what has failed: somebody may have mended it."""

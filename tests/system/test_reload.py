@@ -74,6 +74,38 @@ def test_what_was_queued_for_an_unchanged_pair_survives(src, dst, tmp_path, daem
     running.wait_equal(src, dst)
 
 
+# Ends late, and then does what it was begun for: so does an rsync whose sender alone was told to end.
+LATE = """#!/bin/sh
+[ -e %(folder)s/late ] || exec rsync "$@"
+rm %(folder)s/late
+trap "" TERM
+: > %(folder)s/started
+while [ ! -e %(folder)s/go ]; do sleep 0.05; done
+rm -f %(target)s/b
+: > %(folder)s/done
+"""
+
+
+def test_a_changed_pair_waits_for_the_rsync_that_still_runs(tmp_path, src, dst, daemon):
+    make(src, "a")
+    binary = tmp_path / "late-rsync"
+    binary.write_text(LATE % {"folder": tmp_path, "target": dst})
+    binary.chmod(0o755)
+    pair = sync(src, dst, name="pair", rsync={"binary": str(binary)})
+    running = daemon(pair)
+    (tmp_path / "late").touch()
+    make(src, "b")
+    running.wait_path(tmp_path / "started")
+    running.configure(dict(pair, exclude=["*.tmp"]), sync(src, tmp_path / "other", name="other"))
+    running.kill(signal.SIGHUP)
+    running.wait_equal(src, tmp_path / "other")
+    make(src, "c")
+    running.wait_equal(src, tmp_path / "other")  # the new configuration is at work
+    (tmp_path / "go").touch()
+    running.wait_path(tmp_path / "done")
+    running.wait_equal(src, dst)
+
+
 # trap 5
 def test_a_replacement_that_looks_the_same_survives_a_reload(src, dst, daemon):
     make(src, "a", "b", text="old")

@@ -1,7 +1,6 @@
 """What lsyncd got wrong: each known trap that a daemon with rsync can show.
 
-The numbers are those of the project's list of known traps. Traps 27, 30, 31 and 32 are in
-test_start.py, 25, 37 and 38 in test_files_we_write.py, 8 and parts of 22 in test_processes.py.
+The numbers are those of the project's list of known traps; tests/README.md says where each is.
 """
 
 import errno

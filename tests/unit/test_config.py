@@ -181,6 +181,17 @@ def test_errors(text, starts):
     assert fits(errors(text), *starts)
 
 
+@pytest.mark.parametrize("text, line", [
+    ("[settings]\ndelay = 5\n  maxDelays = 10\n" + SYNC, "F:2: delay: "), (SYNC + "exclude =\n  a\n  delete = no\n", "F:4: exclude: delete = no is indented"),
+    (SYNC + "  delay=3\n", "F:3: target: delay=3 is indented"), (SYNC + "rsync.archive = yes\n rsync.perms = no", "F:4: rsync.archive: ")])
+def test_a_key_that_is_indented_by_mistake_is_an_error(text, line):
+    assert any(error.startswith(line) for error in errors(text))
+
+
+def test_an_item_with_an_equals_sign_is_no_key():
+    assert one(SYNC + "exclude =\n  a=b\n  x = y\n").rules[1][1] == b"x = y"
+
+
 @pytest.mark.parametrize("filename", ["missing", ".", "missing/missing", "x" * 300, "a\nb"])
 def test_a_configuration_that_cannot_be_read_is_one_error(filename):
     with pytest.raises(ConfigError) as caught:
@@ -329,6 +340,15 @@ def test_relative_names_are_made_absolute_as_the_daemon_goes_to_the_root(here):
     # on the target's host, not here
     sync = one(SYNC + "rsync.temp_dir = t\nrsync.backup_dir = b\nrsync.rsync_path = r/rsync\n").rsync
     assert (sync.temp_dir, sync.backup_dir, sync.rsync_path) == ("t", "b", "r/rsync")
+
+
+@pytest.mark.parametrize("targets, delete, warned", [
+    (("/t", "/t"), "yes", True), (("/t", "/t/"), "yes", True), (("/t", "/t/sub"), "yes", True), (("/t/sub", "/t"), "yes", True), (("h:t", "h:t/"), "yes", True),
+    (("/t", "/t2"), "yes", False), (("/t", "h:t"), "yes", False), (("h:t", "i:t"), "yes", False), (("/t", "/t"), "no", False), (("h:t", "h:t"), "no", False)])
+def test_syncs_that_delete_each_others_files_are_a_warning(targets, delete, warned):
+    first, second = ("[sync %s]\nsource = /%s\ntarget = %s\ndelete = %s\n" % (name, name, target, delete) for name, target in zip("ab", targets))
+    warnings = load(first + second).warnings
+    assert len(warnings) == warned and all("sync a and sync b" in line and line.isprintable() for line in warnings)
 
 
 # ---- rules -------------------------------------------------------------------------------------

@@ -70,6 +70,8 @@ def rule_of(rule, where=""):
     (b"[^[:space:]]", [b"a"], [b" ", b"\t", b"\n"]),
     (b"[[:upper:]]x", [b"Ax"], [b"ax"]),
     (b"a[!x]b", [b"ayb"], [b"axb", b"a/b"]),
+    (b"/a[.-0]b", [b"a.b", b"a0b"], [b"a/b"]),   # a range over the slash
+    (b"/a[[:punct:]]b", [b"a.b"], [b"a/b", b"a0b"]),
     (b"[z-a]", [], [b"a", b"z", b"m", b"-"]),
     (b"[ab", [], [b"a", b"[ab", b"b"]),          # not closed: nothing
     (b"[[:nonsense:]]", [], [b"n", b":"]),

@@ -438,10 +438,13 @@ class Story:
         self.disk.now = max(self.disk.now, min(due, self.disk.now + step)) if due is not None and self.rnd.random() < 0.7 else self.disk.now + step
 
     def reload(self):
-        """The configuration has changed: another Sync takes over, what runs is killed."""
-        old, self.children = self.sync, []
+        """The configuration has changed: another Sync takes over, after what runs has been killed."""
+        old, children, self.children = self.sync, self.children, []
         self.sync = self.make(False)
         self.sync.inherit(old)
+        assert not children or self.sync.next_deadline() is None
+        for child in children:
+            self.sync.released(child.job)
 
     def overflow(self):
         self.disk.forget()

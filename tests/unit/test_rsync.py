@@ -446,7 +446,7 @@ def test_a_batch_that_is_refused_though_it_went_the_other_way_is_not_redone_at_o
 
 # ---- all of it together ------------------------------------------------------------------------
 
-@pytest.mark.parametrize("delete, limit, broken, links", itertools.product([True, False, "startup", "running"], [None, 0], [False, True], [False, True]))
+@pytest.mark.parametrize("delete, limit, broken, links", list(itertools.product([True, False, "startup", "running"], [None, 0], [False, True], [False, True])))
 def test_every_entry_that_needs_something_is_in_exactly_one_job(delete, limit, broken, links):
     made = Rsync(config(delete=delete, batchSizeLimit=limit, rsync={"hard_links": links}), {})
     if broken and made.probe():

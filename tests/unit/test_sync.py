@@ -662,7 +662,11 @@ def test_inherit_takes_over_all_that_is_not_on_the_target():
     new = Pair()
     new.change(b"own", at=4)
     new.sync.inherit(old.sync)
-    assert new.sync.oldest == 0 and new.sent(5) == [b"held", b"own", b"queued", b"ready", b"run1", b"run2"]
+    jobs = list(old.sync.running)
+    for job in jobs:
+        assert new.due is None, "two rsyncs in one target undo each other's work"
+        new.sync.released(job)
+    assert len(jobs) == 2 and new.sync.oldest == 0 and new.sent(5) == [b"held", b"own", b"queued", b"ready", b"run1", b"run2"]
 
 
 def test_inherit_from_a_sync_with_nothing_pending_is_nothing():
@@ -671,6 +675,39 @@ def test_inherit_from_a_sync_with_nothing_pending_is_nothing():
         new = Pair()
         new.sync.inherit(old.sync)
         assert new.due is None
+
+
+# ---- somebody may have mended it ---------------------------------------------------------------
+
+@pytest.mark.parametrize("verdict", [AGAIN, PARTIAL, DIE])
+def test_try_now_ends_the_pauses(verdict):
+    pair = Pair(delay=1)
+    tries(pair, verdict, 5)
+    assert pair.due > pair.now
+    pair.sync.try_now(pair.now)
+    assert pair.due <= pair.now or pair.sync.queue.is_whole()
+    while pair.due is not None:
+        pair.run(OK)
+    assert pair.sync.pending == 0 and pair.sync.state is State.IDLE
+
+
+def test_try_now_does_not_start_what_is_not_due_nor_what_is_not_there():
+    pair = Pair()
+    pair.change(b"a", at=0)
+    pair.sync.try_now(1)
+    assert pair.due == 5
+    pair.sync.lose_source(2)
+    pair.sync.try_now(2)
+    assert pair.due == 5 and pair.sync.state is State.ABSENT and Pair().sync.try_now(0) is None
+
+
+def test_a_success_beside_a_failure_does_not_end_its_pause():
+    pair = Pair(Mode(split=True), delay=1, maxProcesses=2)
+    pair.change(b"a", b"b", at=0)
+    first, second = pair.take(1), pair.take(1)
+    pair.end(first, AGAIN, at=2)
+    pair.end(second, OK, at=2)
+    assert pair.due == 3 and pair.sync.last_error == "it was again"
 
 
 # ---- what is offered ---------------------------------------------------------------------------
