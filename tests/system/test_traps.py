@@ -678,3 +678,13 @@ def test_two_daemons_that_mirror_to_each_other_settle(tmp_path, src, dst, daemon
     second.wait(settled, "both to settle")
     assert len(one.calls()) + len(other.calls()) - before < 14
     first.wait_equal(src, dst)
+
+
+# trap 6
+def test_a_write_through_one_of_several_hard_links_reaches_all_of_them(src, dst, daemon):
+    make(src, "a/f", "b/")
+    os.link(str(src / "a" / "f"), str(src / "b" / "f"))
+    running = daemon(sync(src, dst, rsync={"archive": True, "hard_links": True}))
+    (src / "a" / "f").write_text("written through a/f")
+    running.wait_path(dst / "b" / "f", "written through a/f")
+    assert (dst / "a" / "f").stat().st_ino == (dst / "b" / "f").stat().st_ino

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from lsyncd_lite.mirror import queue as module
-from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
+from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.queue import Queue
 
 MARKS = (PLACE, WHOLE, FRESH, WHOLE | FRESH)
@@ -66,6 +66,18 @@ def test_a_whole_directory_absorbs_all_levels_below_and_nothing_beside():
     queue = filled((b"d", PLACE), (b"d/a", FRESH), (b"d/b/c/e", PLACE), (b"d/b", WHOLE), (b"dd/f", PLACE), (b"x/d/f", FRESH))
     queue.add(b"d", WHOLE, 0)
     assert content(queue) == {b"d": WHOLE | FRESH, b"dd/f": PLACE, b"x/d/f": FRESH}
+
+
+@pytest.mark.parametrize("below, expected", [
+    (PLACE, WHOLE), (FRESH, WHOLE | FRESH), (WHOLE | FRESH, WHOLE | FRESH), (WHOLE | NEW, WHOLE), (WHOLE | NEW | FRESH, WHOLE)])
+def test_what_is_new_on_the_target_brings_no_doubt_to_what_absorbs_it(below, expected):
+    assert content(filled((b"d/e/f", below), (b"d", WHOLE))) == {b"d": expected}
+    assert content(filled((b"d/e/f", below), (b"d/e", PLACE), (b"d", WHOLE))) == {b"d": expected}
+
+
+def test_new_stays_with_its_place_when_something_below_changes():
+    queue = filled((b"d", WHOLE | NEW), (b"d/f", FRESH), (b"d/g", PLACE))
+    assert content(queue) == {b"d": WHOLE | NEW | FRESH}
 
 
 def test_the_root_absorbs_everything():
