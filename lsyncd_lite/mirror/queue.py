@@ -1,8 +1,8 @@
 """The places that must be made equal again: a tree of names, at most one entry a path.
 
 An entry is marks (see change.py) at a relative path; b"" is the root. A WHOLE entry
-absorbs what is below it, and more than BOUND entries below one directory become one
-WHOLE entry for it, so memory stays bounded. Adding costs O(depth of the path), never
+absorbs what is below it, and when there are more than BOUND entries, the deepest
+directory that holds most of them becomes one WHOLE entry, so memory stays bounded. Adding costs O(depth of the path), never
 O(length of the queue). Knows nothing of files, limits of time or jobs; `since` is the
 time of the oldest change, as the caller told it.
 """
@@ -54,12 +54,15 @@ class Queue:
         for node in way:
             node.count += added
         if self._root.count > self._bound:
-            self._collapse(way)
+            self._collapse()
 
-    def _collapse(self, way):
-        """Make the deepest directory on a way that holds too many entries one entry."""
-        while way[-1].count <= self._bound:
-            way.pop()
+    def _collapse(self):
+        """Make the deepest directory that holds more than half of all entries one entry."""
+        way, node = [], self._root
+        while node is not None:
+            way.append(node)
+            node = next((below for below in node.names.values()
+                         if isinstance(below, _Node) and below.count > self._root.count // 2), None)
         change = way[-1].mark(WHOLE)
         for node in way:
             node.count += change

@@ -183,10 +183,16 @@ def test_too_many_entries_below_one_directory_become_that_directory():
     assert content(queue) == {b"a/big": WHOLE | FRESH, b"x": PLACE}
 
 
-def test_the_deepest_directory_that_holds_too_many_is_the_one():
+def test_the_deepest_directory_that_holds_most_is_the_one():
     queue = filled(*[(b"a/big/%d" % number, PLACE) for number in range(3)], (b"a/f", FRESH), bound=4)
     queue.add(b"a/big/3", PLACE, 0)
-    assert content(queue) == {b"a": WHOLE | FRESH}  # a holds five, a/big only four
+    assert content(queue) == {b"a/big": WHOLE, b"a/f": FRESH}
+
+
+def test_a_few_changes_elsewhere_do_not_make_a_full_sync_of_many_in_one_directory():
+    queue = filled(*[(b"a/big/%d" % number, PLACE) for number in range(4)], bound=4)
+    queue.add(b"elsewhere/f", PLACE, 0)
+    assert content(queue) == {b"a/big": WHOLE, b"elsewhere/f": PLACE}
 
 
 def test_too_many_at_the_bound_are_not_too_many():
@@ -277,9 +283,13 @@ class Naive:
         new = path not in self.entries
         self.mark(path, marks)
         if new and len(self.entries) > self.bound:
-            for top in [path] + above[::-1]:
-                if len(self.below(top)) + (top in self.entries) > self.bound:
-                    return self.mark(top, WHOLE)
+            deepest, total = b"", len(self.entries)
+            for name in self.entries:
+                for depth in range(1, name.count(b"/") + 1):
+                    top = b"/".join(name.split(b"/")[:depth])
+                    if len(self.below(top)) + (top in self.entries) > total // 2 and len(top) > len(deepest):
+                        deepest = top
+            self.mark(deepest, WHOLE)
 
     def mark(self, path, marks):
         marks |= self.entries.get(path, 0)
