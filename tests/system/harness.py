@@ -5,6 +5,7 @@ test must show that something did *not* happen, a later change that does arrive 
 fence (`Daemon.fence`).
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -57,8 +58,10 @@ def tree(root, archive=False):
             if entry.type == "directory":
                 prefix = b"" if name == b"." else name + b"/"
                 todo += [(path + b"/" + child, prefix + child) for child in os.listdir(path)]
-        except (FileNotFoundError, NotADirectoryError):  # trees are looked at while they change
-            found.pop(name, None)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL):
+                raise
+            found.pop(name, None)  # trees are looked at while they change
     if not archive:
         found.pop(b".", None)
     return found
