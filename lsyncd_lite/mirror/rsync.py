@@ -172,8 +172,7 @@ class _Plan:
 
     Size and time cannot be trusted for a file whose content may have changed but whose
     time is one that the target may know already (`touch -r`, `cp -p`, archives), or has
-    not come yet: these
-    are compared by content. That reads them twice, so others are not.
+    not come yet. These are compared by content, which reads them twice: others are not.
     """
 
     def __init__(self, mode, source, settled, wall):

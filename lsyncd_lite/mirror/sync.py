@@ -1,9 +1,10 @@
 """A Sync: one source → target pair. Its queue, its state, when it is due, what an exit means.
 
 It is told the time (`now`: seconds of a clock that never jumps) and asked for jobs;
-it neither waits nor spawns nor logs. Two queues: `queue` holds changes, `held` what a
-job left undone while the target itself works, so that one unreadable file does not
-keep others waiting. Nothing leaves either before it is known to be on the target.
+it neither waits nor spawns nor logs. `queue` holds changes; `held` what a job left
+undone while the target itself works, so that one unreadable file does not keep others
+waiting; `_after_full` what a full sync that is queued would not see. Nothing leaves
+them before it is known to be on the target.
 """
 
 import enum

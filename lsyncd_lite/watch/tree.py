@@ -24,8 +24,8 @@ _STRUCTURE = (IN_ATTRIB | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVED_FROM
 _WRITES = {"CloseWrite": IN_CLOSE_WRITE, "Modify": IN_MODIFY, "CloseWrite or Modify": IN_CLOSE_WRITE | IN_MODIFY}
 
 _CONTENT = IN_CLOSE_WRITE | IN_MODIFY | IN_CREATE | IN_MOVED_TO
-_DEEPEST = 2048       # more levels than a path can have (PATH_MAX)
-_SETTLE = 5.0  # seconds a created file has to rest before it counts without having been closed
+_DEEPEST = 2048  # more levels than a path can have (PATH_MAX)
+_SETTLE = 5.0    # seconds a created file has to rest before it counts without having been closed
 
 # File systems on which a directory with two links holds no directory (statfs(2): ext2 to 4, xfs, tmpfs).
 _COUNTING = {0xEF53, 0x58465342, 0x01021994}
