@@ -10,9 +10,9 @@ import sys
 from lsyncd_lite import __version__
 from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
-from lsyncd_lite.errors import ConfigError, Fatal
+from lsyncd_lite.errors import ConfigError, Fatal, reason
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.paths import below, show, to_bytes
+from lsyncd_lite.paths import below, show, to_bytes, to_text
 from lsyncd_lite.system import log as logging
 
 FAILURE = 255
@@ -85,7 +85,7 @@ def parse(arguments):
 
 def main(arguments=None):
     """Run the program; return its exit status."""
-    arguments = [os.fsencode(argument).decode("utf-8", "surrogateescape")
+    arguments = [to_text(os.fsencode(argument))
                  for argument in (sys.argv[1:] if arguments is None else arguments)]
     for fd in (0, 1, 2):  # a descriptor of ours must not take the place of one that was closed
         try:
@@ -126,11 +126,11 @@ def _run(arguments):
         raise ConfigError(["nothing to do: give a configuration file or -rsync SOURCE TARGET; -help says more"])
     names = {key.name for key in settings.KEYS if key.option is not None}
     overrides = {name: value for name, value in given.items() if name in names}
-    filename = os.path.abspath(words[0].encode("utf-8", "surrogateescape")) if words else None
     try:
         start = os.getcwd()
+        filename = os.path.abspath(to_bytes(words[0])) if words else None
     except OSError as error:
-        raise ConfigError(["cannot tell the current directory: %s" % configuration.reason(error)]) from None
+        raise ConfigError(["cannot tell the current directory: %s" % reason(error)]) from None
 
     def load():
         """Read the configuration with relative names taken from where the program was started."""
@@ -139,7 +139,7 @@ def _run(arguments):
             os.chdir(start)
         except OSError as error:
             raise ConfigError(["cannot go to %s, where relative names begin: %s"
-                               % (show(start), configuration.reason(error))]) from None
+                               % (show(start), reason(error))]) from None
         try:
             return configuration.load(filename, overrides, given.get("rsync", ()))
         finally:

@@ -8,8 +8,7 @@ import os
 import signal
 import time
 
-from lsyncd_lite.config.config import reason
-from lsyncd_lite.errors import ConfigError, Fatal
+from lsyncd_lite.errors import ConfigError, Fatal, reason
 from lsyncd_lite.mirror.job import Verdict
 from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.mirror.sync import Sync

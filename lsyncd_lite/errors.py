@@ -2,7 +2,10 @@
 
 ConfigError: what the user wrote is wrong; every finding is one line.
 Fatal: the surroundings do not allow to start or to go on; one line.
+reason: the words for what the kernel refused, in either of them and in the log.
 """
+
+import os
 
 
 class ConfigError(Exception):
@@ -18,3 +21,8 @@ class ConfigError(Exception):
 
 class Fatal(Exception):
     """One line "cannot DO WHAT: reason"; the program ends with exit status 255."""
+
+
+def reason(error):
+    """Return the words for an OSError, without numbers and names."""
+    return os.strerror(error.errno) if error.errno else str(error)

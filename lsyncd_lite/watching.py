@@ -9,8 +9,7 @@ import errno
 import os
 import time
 
-from lsyncd_lite.config.config import reason
-from lsyncd_lite.errors import Fatal
+from lsyncd_lite.errors import Fatal, reason
 from lsyncd_lite.mirror.change import words_for
 from lsyncd_lite.paths import below, show
 from lsyncd_lite.watch.tree import Tree

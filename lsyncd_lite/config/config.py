@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from lsyncd_lite.config import settings
 from lsyncd_lite.config.section import Entry, Section
-from lsyncd_lite.errors import ConfigError
+from lsyncd_lite.errors import ConfigError, reason
 from lsyncd_lite.paths import below, show, to_bytes
 
 
@@ -69,11 +69,6 @@ def _read(filename):
     else:
         from lsyncd_lite.config import ini as reader
     return reader.read(text, show(filename))
-
-
-def reason(error):
-    """Return the words for an OSError, without numbers and names."""
-    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def is_remote(target):

@@ -239,12 +239,11 @@ class Sync:
             self._put_back(self.queue, entries, job.since)
             self._unplan()
             return Outcome(verdict, words, False)
-        since = self.failing_since or wall
+        self.last_error, self.failing_since = words, self.failing_since or wall
         if job in self._before_stop:  # what is pending gets one try after the stop
             self._before_stop.discard(job)
             self._put_back(self.queue, entries, job.since)
             self._unplan()
-            self.last_error, self.failing_since = words, since
             return Outcome(verdict, words, False)
         self._gave_up = self.stopping
         if verdict is Verdict.PARTIAL:
@@ -259,9 +258,7 @@ class Sync:
                 self.retry_at = now + self._back_off(self._failures)
                 self.held_at = max(self.held_at, self.retry_at)
             self.starting = self.starting and not full
-            self.last_error, self.failing_since = words, since
             return Outcome(verdict, words, False)
-        self.last_error, self.failing_since = words, since
         self._put_back(self.held if job.held else self.queue, entries, job.since)
         self._unplan()
         self._failures += 1

@@ -8,7 +8,7 @@ import os
 import syslog
 import time
 
-from lsyncd_lite.config.config import reason
+from lsyncd_lite.errors import reason
 from lsyncd_lite.paths import show, to_bytes
 
 SHOWN = ("Normal", "Info", "Warn", "Error")

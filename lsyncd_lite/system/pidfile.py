@@ -3,8 +3,7 @@
 import fcntl
 import os
 
-from lsyncd_lite.config.config import reason
-from lsyncd_lite.errors import Fatal
+from lsyncd_lite.errors import Fatal, reason
 from lsyncd_lite.paths import show
 
 
