@@ -18,21 +18,29 @@ from lsyncd_lite.system import log as logging
 FAILURE = 255
 
 _FORMS = """usage: lsyncd-lite [OPTIONS] CONFIG
-       lsyncd-lite [OPTIONS] -rsync SOURCE TARGET [-rsync SOURCE TARGET ...]
+       lsyncd-lite [OPTIONS] -rsync SOURCE TARGET [MORE PAIRS]
+       lsyncd-lite [OPTIONS] -rsyncssh SOURCE HOST TARGETDIR [MORE PAIRS]
+       lsyncd-lite [OPTIONS] -direct SOURCE TARGETDIR [MORE PAIRS]
        lsyncd-lite -check CONFIG
        lsyncd-lite -test-filter PATH CONFIG
 """
 
 # Options that are no settings: name, metavars, help.
 _OTHERS = (
-    ("rsync", "SOURCE TARGET", "Mirror SOURCE to TARGET with rsync; may be given several times."),
+    ("rsync", "SOURCE TARGET", "Mirror SOURCE to TARGET with rsync."),
+    ("rsyncssh", "SOURCE HOST TARGETDIR", "The same to TARGETDIR on HOST, where moves are done through ssh."),
+    ("direct", "SOURCE TARGETDIR", "Mirror SOURCE to TARGETDIR on this host with cp, mv and rm."),
+    ("sshopts", "OPTS", "More options of ssh, for every -rsyncssh: words as a shell would split them."),
     ("log", "CATEGORY", "Log all, scarce (errors only) or one category more: %s." % ", ".join(logging.DEBUG)),
     ("check", "", "Read the configuration, say OK or what is wrong with it, and exit."),
     ("test-filter", "PATH", "Say which rule of each sync decides for PATH, and exit."),
     ("help", "", "Print this and exit."),
     ("version", "", "Print the version and exit."),
 )
-_REPEATED = ("rsync", "log")
+_REPEATED = ("log", "sshopts")
+
+# Options that make a sync, in any number: their values are these keys.
+_PAIRS = {"rsync": ("source", "target"), "rsyncssh": ("source", "host", "targetdir"), "direct": ("source", "target")}
 
 
 def options():
@@ -46,7 +54,7 @@ def help_text():
     """Return what `-help` prints."""
     lines = [_FORMS]
     for name, (metavars, text) in options().items():
-        lines.append("  %-26s %s" % (("-%s %s" % (name, metavars)).rstrip(), text))
+        lines.append("  %-31s %s" % (("-%s %s" % (name, metavars)).rstrip(), text))
     lines.append("\nOne hyphen or two are the same. CONFIG is INI or JSON.")
     return "\n".join(lines)
 
@@ -54,7 +62,7 @@ def help_text():
 def parse(arguments):
     """Return ({option: value or list}, [words]) of command line arguments; raise ConfigError.
 
-    One or two hyphens are the same, and so are `-NAME VALUE` and `-NAME=VALUE`. An
+    The option "pairs" is a list of (mode, values) in the order in which they were given. One or two hyphens are the same, and so are `-NAME VALUE` and `-NAME=VALUE`. An
     option of two values is beyond what argparse says in one line without naming `--`.
     """
     known, given, words, rest = options(), {}, [], list(arguments)
@@ -76,11 +84,31 @@ def parse(arguments):
             raise ConfigError(["option -%s: allowed: -%s %s" % (name, name, " ".join(metavars))])
         values = [rest.pop(0) for _metavar in metavars]
         value = values[0] if len(values) == 1 else tuple(values) or "yes"
-        if name in _REPEATED:
+        if name in _PAIRS:
+            given.setdefault("pairs", []).append((name, values))
+        elif name in _REPEATED:
             given.setdefault(name, []).append(value)
         else:
             given[name] = value
     return given, words
+
+
+def _pairs(given):
+    """Return the pairs of a command line as config.load wants them; raise ConfigError."""
+    import shlex
+    try:
+        options = [word for text in given.get("sshopts", ()) for word in shlex.split(text)]
+    except ValueError as error:
+        raise ConfigError(["option -sshopts: %s" % error]) from None
+    pairs = []
+    for mode, words in given.get("pairs", ()):
+        values = {key: word if key in ("source", "targetdir") else [word] for key, word in zip(_PAIRS[mode], words)}
+        if mode == "rsyncssh" and options:
+            values["ssh._extra"] = options
+        pairs.append((mode, values, "-%s %s" % (mode, " ".join(map(show, words)))))
+    if "sshopts" in given and not any(mode == "rsyncssh" for mode, _values, _words in pairs):
+        raise ConfigError(["option -sshopts: is for -rsyncssh, and none is given"])
+    return pairs
 
 
 def main(arguments=None):
@@ -122,8 +150,10 @@ def _run(arguments):
         raise ConfigError(["option -log: %s" % error]) from None
     if len(words) > 1:
         raise ConfigError(["one configuration file at most, not %s" % ", ".join(map(show, words))])
-    if not words and "rsync" not in given:
-        raise ConfigError(["nothing to do: give a configuration file or -rsync SOURCE TARGET; -help says more"])
+    pairs = _pairs(given)
+    if not words and not pairs:
+        raise ConfigError(["nothing to do: give a configuration file, -rsync SOURCE TARGET, -rsyncssh SOURCE HOST "
+                           "TARGETDIR or -direct SOURCE TARGETDIR; -help says more"])
     names = {key.name for key in settings.KEYS if key.option is not None}
     overrides = {name: value for name, value in given.items() if name in names}
     try:
@@ -141,7 +171,7 @@ def _run(arguments):
             raise ConfigError(["cannot go to %s, where relative names begin: %s"
                                % (show(start), reason(error))]) from None
         try:
-            return configuration.load(filename, overrides, given.get("rsync", ()))
+            return configuration.load(filename, overrides, pairs)
         finally:
             os.chdir(here)
 

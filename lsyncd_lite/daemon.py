@@ -9,13 +9,16 @@ import signal
 import time
 
 from lsyncd_lite.errors import ConfigError, Fatal, reason
-from lsyncd_lite.mirror.job import Verdict
+from lsyncd_lite.mirror.direct import Direct
+from lsyncd_lite.mirror.job import ANSWER, FULL, PROBE, RENAMES, Verdict
 from lsyncd_lite.mirror.rsync import Rsync
+from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
 from lsyncd_lite.paths import show
 from lsyncd_lite.report import status
 from lsyncd_lite.system.loop import Loop
-from lsyncd_lite.system.process import Children
+from lsyncd_lite.system.process import Children, argv_of
+from lsyncd_lite.system.sockets import Sockets
 from lsyncd_lite.system.source import Source
 from lsyncd_lite.watching import Watched, roots
 
@@ -25,6 +28,8 @@ HEARTBEAT = 60.0     # seconds between two looks at what tells no events, and wr
 NAP, BURST_NAP = 0.002, 0.01
 BURST = 0.1          # seconds within which another event makes a burst
 GRACE = 2.0          # seconds between TERM and KILL for children that outstay the shutdown
+
+_SILENT = PROBE, RENAMES  # what such children print is for their mode
 
 
 class Daemon:
@@ -37,6 +42,7 @@ class Daemon:
         self._reload = reload
         self._loop = Loop((signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
         self._children = Children(self._loop, self._on_line)
+        self._sockets = Sockets()
         self._syncs = []
         self._trees = []       # Watched
         self._readable = []    # Watched whose descriptor has events
@@ -74,6 +80,7 @@ class Daemon:
         finally:
             if len(self._children):  # something is wrong, and nothing may go on behind our back
                 self._end_children()
+            self._sockets.end(next((sync.config.ssh.binary for sync in self._syncs if not sync.config.local), "ssh"))
             self._write_status(time.monotonic())
         return self._exit_status()
 
@@ -116,7 +123,8 @@ class Daemon:
             if sync.last_error is None and self._told.pop(sync, None):
                 self._log("Normal", "%s: works again" % name)
         elif verdict is Verdict.REDO:
-            self._log("Warn", "%s: %s" % (name, words))
+            if words:
+                self._log("Warn", "%s: %s" % (name, words))
         elif self._killed:
             pass  # it was us
         elif fatal and self._stop is None:
@@ -131,12 +139,16 @@ class Daemon:
 
     def _on_line(self, tag, line):
         """Log a line that a child printed."""
-        self._log("Normal", "%s: %s" % (tag[0].config.name, show(line)))
+        sync, job = tag
+        ours = job.purpose in _SILENT or line.startswith(ANSWER)
+        self._log("Exec" if ours else "Normal", "%s: %s" % (sync.config.name, show(line)))
 
     def _read_events(self):
         if not self._readable:
             return
-        time.sleep(BURST_NAP if time.monotonic() - self._read_at < BURST else NAP)
+        burst = time.monotonic() - self._read_at < BURST
+        if burst or not any(sync.config.delay == 0 for watched in self._readable for sync in watched.syncs):
+            time.sleep(BURST_NAP if burst else NAP)
         self._read_at = time.monotonic()
         for watched in self._readable:
             self._changed = watched.read() or self._changed
@@ -173,10 +185,12 @@ class Daemon:
     def _spawn(self, sync, job):
         if self._log.shows("Exec"):
             self._log("Exec", "%s: %s" % (sync.config.name, " ".join(map(show, job.argv))))
-        if job.stdin is None and job.entries:
+        if job.purpose == FULL:
             self._log("Normal", "%s: full sync of %s to %s"
                       % (sync.config.name, show(sync.config.source), show(sync.config.target)))
         try:
+            if not sync.config.local:
+                self._sockets.prepare()
             self._children.spawn((sync, job), job.argv, job.stdin)
         except OSError as error:
             words = "cannot run %s: %s" % (show(job.argv[0]), reason(error))
@@ -196,8 +210,7 @@ class Daemon:
                 sync.config = wanted
                 sync.try_now(now)
             else:
-                sync = Sync(wanted, Rsync(wanted, os.environb), now, time.time(), _jitter, insist,
-                            config.settings.onepass)
+                sync = Sync(wanted, self._mode(wanted), now, time.time(), _jitter, insist, config.settings.onepass)
             syncs.append(sync)
         for sync in left:
             self._told.pop(sync, None)
@@ -236,6 +249,12 @@ class Daemon:
                     watched.offer(changes)
             old.close()
         self._changed = True
+
+    def _mode(self, wanted):
+        """Return the mode of a SyncConfig."""
+        if wanted.mode == "direct":
+            return Direct(wanted, os.environb, argv_of("lsyncd_lite.system.equal"))
+        return (RsyncSsh if wanted.mode == "rsyncssh" else Rsync)(wanted, os.environb, self._sockets.path)
 
     def _hang_up(self):
         """Read the configuration again (SIGHUP)."""

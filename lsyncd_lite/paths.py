@@ -46,6 +46,12 @@ def join(directory, name):
     return directory + name if directory.endswith(b"/") else directory + b"/" + name
 
 
+def split(path):
+    """Return (directory, name) of a byte path; the directory of what stands alone is b""."""
+    directory, slash, name = path.rpartition(b"/")
+    return directory or (slash if slash == path[:1] else b""), name
+
+
 def below(path, directory):
     """Return `path` relative to `directory` (b"" for itself), or None where it is not in it.
 

@@ -10,7 +10,7 @@ import os
 import time
 
 from lsyncd_lite.errors import Fatal, reason
-from lsyncd_lite.mirror.change import words_for
+from lsyncd_lite.mirror.change import Move, words_for
 from lsyncd_lite.paths import below, show
 from lsyncd_lite.watch.tree import Tree
 
@@ -56,6 +56,10 @@ class Watched:
         self.wants = other.wants
         if self.tree is not None:
             self.tree.wants = other.wants
+            self._prepare()
+
+    def _prepare(self):
+        self.tree.tells_moves = any(sync.takes_moves for sync in self.syncs)
 
     def open(self, may_wait):
         """Watch the tree; raise Fatal where that is impossible and the program may not wait for it."""
@@ -71,6 +75,7 @@ class Watched:
                 self._log("Error", words + ": waiting for it")
             self._wait()
             return
+        self._prepare()
         self._loop.add(self.tree.fd, lambda: self._on_readable(self))
         self.look_at, self._told = None, False
         if self.tree.unwatched and not may_wait:
@@ -135,18 +140,21 @@ class Watched:
         self._look_after()
         return bool(changes) or overflowed or self.tree is None
 
-    def offer(self, changes):
-        """Give changes, {directory: {name: (marks, is_dir)}}, to the syncs."""
-        if not changes:
+    def offer(self, steps):
+        """Give what has changed, as `Tree.translate` tells it, to the syncs."""
+        if not steps:
             return
         if self._log.shows("Inotify"):
-            for directory, names in changes.items():
-                for name, (marks, _is_dir) in names.items():
-                    self._log("Inotify", "%s: %s (%s)" % (show(directory), show(name), words_for(marks)))
+            for line in _lines(steps):
+                self._log("Inotify", line)
         now = time.monotonic()
         for sync in self.syncs:
-            for directory, names in changes.items():
-                sync.offer(directory, names, now)
+            for step in steps:
+                if isinstance(step, Move):
+                    sync.offer_move(step, now)
+                    continue
+                for directory, names in step.items():
+                    sync.offer(directory, names, now)
             if self._log.shows("Delay"):
                 self._log("Delay", "%s: %d changes queued" % (sync.config.name, sync.pending))
 
@@ -196,6 +204,17 @@ class Watched:
         return ("cannot watch %d of the %d directories below %s: fs.inotify.max_user_watches is %d, "
                 "at least %d are needed: sysctl -w fs.inotify.max_user_watches=%d"
                 % (missing, missing + watched, show(self.root), limit, limit + missing, (limit + missing) * 5 // 4))
+
+
+def _lines(steps):
+    """Yield a line for the log for everything that has changed."""
+    for step in steps:
+        if isinstance(step, Move):
+            yield "%s: moved to %s" % (show(step.origin), show(step.place))
+            continue
+        for directory, names in step.items():
+            for name, (marks, _is_dir) in names.items():
+                yield "%s: %s (%s)" % (show(directory), show(name), words_for(marks))
 
 
 def roots(syncs):

@@ -6,12 +6,13 @@ asked here: that may change while the daemon runs.
 """
 
 import os
+import re
 from types import SimpleNamespace
 
 from lsyncd_lite.config import settings
 from lsyncd_lite.config.section import Entry, Section
 from lsyncd_lite.errors import ConfigError, reason
-from lsyncd_lite.paths import below, show, to_bytes
+from lsyncd_lite.paths import below, show, to_bytes, to_text
 
 
 class Config(SimpleNamespace):
@@ -19,10 +20,12 @@ class Config(SimpleNamespace):
 
 
 class SyncConfig(SimpleNamespace):
-    """One source → target pair: one attribute a key of scope sync, and `rsync` with its table.
+    """One source → target pair: one attribute a key of scope sync, and a namespace for each table.
 
     Besides: source (bytes, resolved, no trailing slash), target (bytes, as rsync wants
-    it), local (bool: the target is a directory here), rules (tuple of (sign, pattern as
+    it), local (bool: the target is a directory here), host (bytes, as ssh wants it) and
+    targetdir (bytes, absolute or relative to the home there, no trailing slash) of mode
+    rsyncssh, else None, rules (tuple of (sign, pattern as
     bytes, where it stands) in the order in which the first match decides), extra_rules
     (the same for what rsync is told by its own options).
     """
@@ -40,13 +43,13 @@ def load(filename, overrides=None, pairs=()):
     """Return the Config of a file (str, or None) with what the command line adds.
 
     overrides: {key: raw value} for settings; a "delay" there goes for every sync.
-    pairs: list of (source, target) for rsync syncs. Raises ConfigError.
+    pairs: list of (mode, {key: raw value}, words that stand for the place in messages).
+    Raises ConfigError.
     """
     sections, errors = _read(filename) if filename is not None else ([], [])
-    for source, target in pairs:
-        where = "-rsync %s %s" % (show(source), show(target))
-        sections.append(Section("sync", where, [Entry("source", source, where + ": source"),
-                                                Entry("target", [target], where + ": target")]))
+    for mode, values, where in pairs:
+        sections.append(Section("sync", where, [Entry(key, raw, "%s: %s" % (where, key))
+                                                for key, raw in dict(values, mode=mode).items()]))
     config = _Builder(errors).build(sections, overrides or {})
     if errors:
         raise ConfigError(errors)
@@ -74,6 +77,56 @@ def _read(filename):
 def is_remote(target):
     """Tell whether rsync takes a target (str) for a host: a colon before any slash (rsync(1), SYNOPSIS)."""
     return target.startswith("rsync://") or ":" in target.partition("/")[0]
+
+
+def _by_rsync(text, mode, protected):
+    """Return what a SyncConfig says of a target of mode rsync or direct; raise ValueError."""
+    local = not is_remote(text)
+    if mode == "direct" and not local:
+        raise ValueError("%s is on another host; allowed: a directory of this one (mode direct)" % show(text))
+    if local:
+        text = to_text(os.path.abspath(to_bytes(text)))
+    elif text.startswith("-"):
+        raise ValueError("%s would be an option; allowed: a host that begins with no hyphen" % show(text))
+    else:
+        host, directory = _REMOTE.match(text).groups() if _REMOTE.match(text) else (None, "")
+        if directory.startswith("~") and (protected or directory.split("/")[0] == "~"):
+            text = "%s:%s" % (host, _from_home(directory))  # protect_args keeps a shell from expanding it
+    return {"target": to_bytes(text if text.endswith(("/", ":")) else text + "/"), "local": local,
+            "host": None, "targetdir": None}
+
+
+def _over_ssh(text, directory):
+    """Return what a SyncConfig says of a host (str) and a directory there; raise ValueError."""
+    user, at, host = text.rpartition("@")
+    if host[:1] + host[-1:] == "[]":
+        host = host[1:-1]
+    if (not host or host.count(":") == 1 or bool(user) != bool(at) or user.startswith("-") or host.startswith("-")
+            or ":" in user or any(char in "/[] " or not char.isprintable() for char in text[:len(user)] + host)):
+        raise ValueError("%s is no host; allowed: HOST or USER@HOST, a port goes to ssh.port" % show(text))
+    rsync_host = "[%s]" % host if ":" in host else host
+    return {"host": to_bytes(user + at + host), "targetdir": to_bytes(directory), "local": False,
+            "target": to_bytes("%s%s:%s" % (user + at, rsync_host, directory.rstrip("/") + "/"))}
+
+
+def _from_home(directory):
+    """Return a directory (str) of another host so that ssh and rsync, which begin in the home, find it.
+
+    A tilde that is quoted would not be expanded; what begins with a hyphen would be an option.
+    """
+    if directory.startswith("~"):
+        tilde, _slash, rest = directory.partition("/")
+        if tilde != "~":
+            raise ValueError("%s: the home of another user is not known here; allowed: /DIR, DIR, ~ or ~/DIR"
+                             % show(directory))
+        directory = rest.lstrip("/") or "."
+    if directory.startswith(("-", "~")):
+        directory = "./" + directory
+    return directory.rstrip("/") or "/"
+
+
+# [USER@]HOST:DIR, where HOST may be an IPv6 address in brackets (rsync(1), SYNOPSIS); no HOST::MODULE.
+_REMOTE = re.compile(r"((?:[^/:@]*@)?(?:\[[^]/]*\]|[^/:\[]*)):(?!:)(.*)", re.DOTALL)
 
 
 class _Builder:
@@ -109,7 +162,8 @@ class _Builder:
                                        % (section.where, show(name), names[name]))
             syncs += found
         if not wanted and not self.errors:
-            self.errors.append("nothing to do: no sync is configured; give [sync NAME] in a file or -rsync SOURCE TARGET")
+            self.errors.append("nothing to do: no sync is configured; give [sync NAME] in a file, -rsync, -rsyncssh "
+                               "or -direct")
         self._rivals(syncs)
         return Config(settings=merged, syncs=syncs, warnings=self.warnings)
 
@@ -128,34 +182,47 @@ class _Builder:
         """Return {key: checked value} of the entries that are right; the others are findings."""
         known, values = settings.scope(kind), {}
         for entry in entries:
-            key = known.get(entry.key)
-            if entry.key in settings.TABLES and not getattr(entry.raw, "pairs", True):
+            name, key, item = _find(entry.key, known)
+            if (entry.key in settings.TABLES or key and key.kind is settings.OPTIONS) \
+                    and not getattr(entry.raw, "pairs", True):
                 continue  # a table that sets nothing
             if key is None:
                 self.errors.append("%s: unknown key%s" % (entry.where, _hint(entry.key, known)))
                 continue
             if isinstance(entry.raw, str):
                 for line in entry.raw.split("\n")[1:]:
-                    name = line.partition("=")[0].strip()
-                    if "=" in line and name in known:
+                    if "=" in line and line.partition("=")[0].strip() in known:
                         self.errors.append("%s: %s is indented, which makes it a part of this value"
                                            % (entry.where, show(line)))
             try:
-                values[entry.key] = settings.parse(key, entry.raw)
+                if key.kind is settings.OPTIONS:
+                    raw = entry.raw if item is None else (item, entry.raw)
+                    values[name] = values.get(name, ()) + settings.parse(key, raw)
+                else:
+                    values[name] = settings.parse(key, entry.raw)
             except ValueError as error:
                 self.errors.append("%s: %s" % (entry.where, error))
         return values
 
     def _syncs(self, section, values):
-        """Return one SyncConfig a target."""
-        given = {entry.key for entry in section.entries}
-        missing = [name for name in ("source", "target") if name not in given]
-        for name in missing:
-            self.errors.append("%s: %s: is required and missing" % (section.where, name))
-        if missing or "source" not in values or "target" not in values:
+        """Return one SyncConfig a target, or a host."""
+        places = {entry.key: entry.where for entry in section.entries}
+        mode = values.get("mode", "rsync")
+        if "mode" in places and "mode" not in values:  # a finding already
+            mode = "rsyncssh" if "host" in places else "rsync"
+        else:
+            self._wrong_modes(section, mode)
+        if mode == "rsyncssh":
+            self._targetdir(values, places)
+            if values.get("maxProcesses", 1) != 1:
+                self.errors.append("%s: allowed: 1 (mode rsyncssh)" % places["maxProcesses"])
+        required = ("source", "host", "targetdir") if mode == "rsyncssh" else ("source", "target")
+        for name in required:
+            if name not in places:
+                self.errors.append("%s: %s: is required and missing" % (section.where, name))
+        if any(name not in values for name in required):
             return []
-        defaults = {name: key.default for name, key in settings.scope("sync").items()}
-        flat = dict(defaults, **values)
+        flat = dict(settings.defaults(mode), **values)
         plain = {name: value for name, value in flat.items() if "." not in name}
         tables = {table: SimpleNamespace(**{name.partition(".")[2]: value for name, value in flat.items()
                                             if name.startswith(table + ".")})
@@ -165,30 +232,91 @@ class _Builder:
             for name in settings.ARCHIVE:
                 if "rsync." + name not in values:
                     setattr(rsync, name, True)
-        if "/" in rsync.binary:
-            rsync.binary = os.path.abspath(rsync.binary)
         if rsync.password_file is not None:
             rsync.password_file = os.path.abspath(rsync.password_file)
+        self._ssh(tables["ssh"], "ssh.binary" in values, places.get("ssh._extra"))
+        for table in (rsync, tables["ssh"]):
+            if "/" in table.binary:
+                table.binary = os.path.abspath(table.binary)
 
-        places = {entry.key: entry.where for entry in section.entries}
         rules = self._rules(values, places)
         extra_rules = self._extra_rules(places, rsync)
         source = os.path.realpath(to_bytes(values["source"]))
+        many = required[1]  # one sync for each
+        if not values[many]:
+            self.errors.append("%s: allowed: at least one %s" % (places[many], many))
         syncs = []
-        targets = values["target"]
-        if not targets:
-            self.errors.append("%s: allowed: at least one target" % places["target"])
-        for number, target in enumerate(targets, 1):
-            local = not is_remote(target)
-            path = os.path.abspath(to_bytes(target)) if local else to_bytes(target)
-            if not path.endswith((b"/", b":")):
-                path += b"/"
-            if local:
-                self._danger(places["target"], source, path)
-            name = plain["name"] if len(targets) == 1 else "%s/%d" % (plain["name"], number)
-            syncs.append(SyncConfig(**dict(plain, **tables, name=name, source=source, target=path,
-                                           local=local, rules=rules, extra_rules=extra_rules)))
+        for number, text in enumerate(values[many], 1):
+            try:
+                end = (_over_ssh(text, values["targetdir"]) if mode == "rsyncssh"
+                       else _by_rsync(text, mode, rsync.protect_args))
+            except ValueError as error:
+                self.errors.append("%s: %s" % (places[many], error))
+                continue
+            if end["local"]:
+                self._danger(places["target"], source, end["target"])
+            name = plain["name"] if len(values[many]) == 1 else "%s/%d" % (plain["name"], number)
+            syncs.append(SyncConfig(**dict(plain, **tables, name=name, source=source, rules=rules,
+                                           extra_rules=extra_rules, **end)))
         return syncs
+    def _wrong_modes(self, section, mode):
+        known = settings.scope("sync")
+        for entry in section.entries:
+            key = _find(entry.key, known)[1]
+            if key is not None and key.modes is not None and mode not in key.modes.split():
+                self.errors.append("%s: is for mode %s; the mode of this sync is %s"
+                                   % (entry.where, " and ".join(key.modes.split()), mode))
+
+    def _targetdir(self, values, places):
+        """Make one targetdir, as ssh and rsync take it, of what a sync of mode rsyncssh says."""
+        if "target" in places:
+            if "targetdir" in places:
+                self.errors.append("%s: is the same as targetdir in mode rsyncssh; allowed: one of them"
+                                   % places["target"])
+            elif "target" in values and len(values["target"]) != 1:
+                self.errors.append("%s: allowed: exactly one directory (mode rsyncssh)" % places["target"])
+            elif "target" in values:
+                values["targetdir"] = values["target"][0]
+            places.setdefault("targetdir", places["target"])
+        try:
+            if "targetdir" in values:
+                values["targetdir"] = _from_home(values["targetdir"])
+        except ValueError as error:
+            self.errors.append("%s: %s" % (places["targetdir"], error))
+            del values["targetdir"]
+
+    def _ssh(self, table, has_binary, where):
+        """Make words of ssh._extra, and a whole file name of what is one."""
+        if table.identityFile is not None and table.identityFile[0] not in "~%":
+            table.identityFile = os.path.abspath(table.identityFile)
+        words = []
+        for item in table._extra:
+            first, *rest = item.split(None, 1)
+            if words and re.fullmatch("-[BbcDEeFIiJLlmOopQRSWw]", words[-1]):  # ssh(1): these take a value
+                words.append(item)
+            elif os.path.basename(first) == "ssh":
+                words += self._command_line(table, item, has_binary, where)
+            elif rest and re.fullmatch("-[A-Za-z0-9]", first):
+                words += [first, *rest]
+            else:
+                words.append(item)
+        table._extra = tuple(words)
+
+    def _command_line(self, table, item, has_binary, where):
+        """Return the arguments in a text that begins with ssh itself, which becomes the binary."""
+        import shlex
+        try:
+            binary, *arguments = shlex.split(item)
+        except ValueError as error:
+            self.errors.append("%s: %s: %s" % (where, show(item), error))
+            return []
+        if has_binary:
+            words = "%s is left out, as ssh.binary says %s" % (show(binary), show(table.binary))
+        else:
+            table.binary = binary
+            words = "%s becomes ssh.binary" % show(binary)
+        self.warnings.append("%s: is a whole command line: its arguments are taken, %s" % (where, words))
+        return arguments
 
     def _danger(self, where, source, target):
         """Refuse a local target that the first sync would destroy the source, or the host, with."""
@@ -259,6 +387,16 @@ class _Builder:
 CVS_EXCLUDE = (b"RCS SCCS CVS CVS.adm RCSLOG cvslog.* tags TAGS .make.state .nse_depinfo *~ #* .#* ,* _$* *$ "
                b"*.old *.bak *.BAK *.orig *.rej .del-* *.a *.olb *.o *.obj *.so *.exe *.Z *.elc *.ln core "
                b".svn/ .git/ .hg/ .bzr/").split()
+
+
+def _find(name, known):
+    """Return (full name, Key, item) of a name that a reader found; no Key: (name, None, None)."""
+    if name in known:
+        return name, known[name], None
+    base, _dot, item = name.rpartition(".")
+    if base in known and known[base].kind is settings.OPTIONS:
+        return base, known[base], item
+    return name, None, None
 
 
 def _hint(name, known):

@@ -50,14 +50,16 @@ def read(text, filename):
 
 
 def _section(kind, path, value, filename, errors):
-    entries = []
+    return Section(kind, "%s: %s" % (filename, path), list(_entries("", path, value, filename, errors)))
+
+
+def _entries(prefix, path, value, filename, errors):
+    """Yield the entries of an object; objects within it are tables: their keys are dotted."""
     for key, item, place in _pairs(value, path + ".", filename, errors):
-        if isinstance(item, _Object) and item.pairs:  # a table within a sync
-            entries += [Entry("%s.%s" % (key, name), raw, "%s: %s" % (filename, inner))
-                        for name, raw, inner in _pairs(item, place + ".", filename, errors)]
+        if isinstance(item, _Object) and item.pairs and prefix.count(".") < 2:
+            yield from _entries("%s%s." % (prefix, key), place, item, filename, errors)
         else:
-            entries.append(Entry(key, item, "%s: %s" % (filename, place)))
-    return Section(kind, "%s: %s" % (filename, path), entries)
+            yield Entry(prefix + key, item, "%s: %s" % (filename, place))
 
 
 def _pairs(value, prefix, filename, errors):

@@ -5,18 +5,21 @@ over these rows. A new key is a new row; nothing else in config/ knows keys by n
 unless it checks two of them against each other.
 """
 
+import re
 from collections import namedtuple
 
 from lsyncd_lite.paths import show, to_bytes
 
 # name      as in lsyncd; what stands behind a dot in INI, inside an object in JSON
-# scopes    "settings", "sync", "settings sync" (inherited by every sync) or "rsync"
+# scopes    "settings", "sync", "settings sync" (inherited by every sync) or one of TABLES
 # kind      a Kind below: checks and converts
 # default   the value when the key is absent; None: not set
 # help      one sentence for people
 # option    metavar of the command-line option of the same name ("" for a switch), None: no option
 # flag      rsync's own flag; one that ends in "=" takes the value
-Key = namedtuple("Key", "name scopes kind default help option flag", defaults=(None, None))
+# modes     the modes of a sync in which it may stand, None: in all
+# by_mode   {mode: default} where a mode has a default of its own
+Key = namedtuple("Key", "name scopes kind default help option flag modes by_mode", defaults=(None, None, None, None))
 
 # parse(raw) -> value, raising ValueError; allowed: what may stand there, for people
 Kind = namedtuple("Kind", "parse allowed choices", defaults=((),))
@@ -54,13 +57,27 @@ def _blank(item):
     return isinstance(item, str) and not item.strip()
 
 
-def _whole(minimum):
+def _options(raw):
+    if isinstance(raw, tuple):  # one that stands on its own: KEY.K = V, or a pair of a JSON object
+        name, value = raw
+        raw = ["%s=%s" % (name, "yes" if value is True else "no" if value is False else _text(value))]
+    found = [re.fullmatch("([A-Za-z]+)(?:[ \t]*=[ \t]*|[ \t]+)([^ \t].*)", item.strip()) for item in _lines(raw)]
+    if None in found:
+        raise ValueError
+    return tuple("%s=%s" % match.groups() for match in found)
+
+
+def _character(raw):
+    return raw if raw == "\0" else _text(raw)
+
+
+def _whole(minimum, maximum=None):
     def parse(raw):
         value = int(_text(raw))
-        if value < minimum:
+        if value < minimum or maximum is not None and value > maximum:
             raise ValueError
         return value
-    return Kind(parse, "a whole number, %d or more" % minimum)
+    return Kind(parse, "a whole number, %d %s" % (minimum, "or more" if maximum is None else "to %d" % maximum))
 
 
 def _choice(*names):
@@ -95,13 +112,15 @@ def _facility(raw):
     raise ValueError
 
 
-MODES = ("rsync",)
+MODES = ("rsync", "rsyncssh", "direct")
 
 BOOL = Kind(_boolean, "true, false, yes, no, on, off, 1 or 0")
 SECONDS = Kind(_seconds, "a number of seconds, 0 or more")
 TEXT = Kind(_text, "a text that is not empty")
 FILE = Kind(_text, "a file name")
 LINES = Kind(_lines, "a list of texts (INI: one a line; JSON: an array of strings)")
+OPTIONS = Kind(_options, "options of ssh_config(5), K=V with K of letters "
+               "(INI: one a line, or ssh.options.K = V; JSON: an object, or an array of strings)")
 DELETE = Kind(_delete, "true, false, startup or running", ("true", "false", "startup", "running"))
 FACILITY = Kind(_facility, "one of: " + ", ".join(FACILITIES) + ", or a number below 24", FACILITIES)
 MODE = Kind(_mode, "one of: " + ", ".join(MODES), MODES)
@@ -127,7 +146,8 @@ KEYS = (
     Key("onFatal", "settings", _choice("isolate", "exit"), "isolate",
         "When a sync fails for good: isolate it and run the others on, or exit."),
     # ---- settings and sync -------------------------------------------------------------------
-    Key("delay", "settings sync", SECONDS, 15.0, "Gather changes for this many seconds.", "SECS"),
+    Key("delay", "settings sync", SECONDS, 15.0, "Gather changes for this many seconds (default: 15; mode direct: 1).",
+        "SECS", by_mode={"direct": 1.0}),
     Key("maxDelays", "settings sync", _whole(1), 1000,
         "Start before the delay is over when more changes than this are queued."),
     # ---- sync --------------------------------------------------------------------------------
@@ -135,7 +155,11 @@ KEYS = (
     Key("mode", "sync", MODE, "rsync", "How changes travel."),
     Key("source", "sync", FILE, None, "Local directory to watch."),
     Key("target", "sync", LINES, None,
-        "Directory, host:dir, user@host:dir, rsync://host/module or host::module; a list mirrors to each."),
+        "Directory, host:dir, user@host:dir, rsync://host/module or host::module; a list mirrors to each. "
+        "Mode direct: directories of this host; mode rsyncssh: the same as targetdir."),
+    Key("host", "sync", LINES, None, "Host or user@host that ssh reaches; a list mirrors to each.", modes="rsyncssh"),
+    Key("targetdir", "sync", FILE, None, "Directory on the host; relative to the home there, as ~/dir is.",
+        modes="rsyncssh"),
     Key("maxProcesses", "sync", _whole(1), 1, "Children of this sync at one time."),
     Key("exclude", "sync", LINES, (), "Patterns of what is not mirrored."),
     Key("excludeFrom", "sync", FILE, None, "File of exclude patterns, one a line."),
@@ -147,12 +171,13 @@ KEYS = (
     Key("allowEmptySource", "sync", BOOL, False,
         "Mirror an empty source, which empties the target (else refused: it may be a missing mount)."),
     Key("batchSizeLimit", "sync", _whole(0), None,
-        "Files larger than this many bytes travel in a process of their own."),
+        "Files larger than this many bytes travel in a process of their own.", modes="rsync rsyncssh"),
     # ---- rsync -------------------------------------------------------------------------------
     Key("binary", "rsync", TEXT, "rsync", "The rsync to run."),
     Key("_extra", "rsync", LINES, (), "Further arguments, passed as they are."),
     Key("archive", "rsync", BOOL, False,
-        "Sets links, perms, times, group, owner, devices and specials unless they are set on their own."),
+        "Sets links, perms, times, group, owner, devices and specials unless they are set on their own "
+        "(default: no; mode direct: yes).", by_mode={"direct": True}),
     Key("acls", "rsync", BOOL, None, "Mirror ACLs.", flag="-A"),
     Key("backup", "rsync", BOOL, None, "Keep what is replaced or deleted.", flag="-b"),
     Key("checksum", "rsync", BOOL, None, "Compare by checksum, not by size and time.", flag="-c"),
@@ -209,13 +234,27 @@ KEYS = (
         "Seconds without traffic after which rsync gives up (default: 300 for remote targets).",
         flag="--timeout="),
     Key("usermap", "rsync", TEXT, None, "Map users.", flag="--usermap="),
+    # ---- ssh ---------------------------------------------------------------------------------
+    Key("binary", "ssh", TEXT, "ssh", "The ssh to run.", modes="rsync rsyncssh"),
+    Key("identityFile", "ssh", FILE, None, "File with the private key.", modes="rsync rsyncssh"),
+    Key("port", "ssh", _whole(1, 65535), None, "Port of the host.", modes="rsync rsyncssh"),
+    Key("options", "ssh", OPTIONS, (), "Options of ssh_config(5).", modes="rsync rsyncssh"),
+    Key("_extra", "ssh", LINES, (), "Further arguments of ssh.", modes="rsync rsyncssh"),
+    Key("multiplex", "ssh", BOOL, True, "Reuse one connection for all that goes to a host.", modes="rsync rsyncssh"),
+    # ---- xargs -------------------------------------------------------------------------------
+    Key("binary", "xargs", TEXT, None, "As in lsyncd; nothing here needs it.", modes="rsyncssh"),
+    Key("delimiter", "xargs", Kind(_character, "a text"), None, "As in lsyncd; nothing here needs it.",
+        modes="rsyncssh"),
+    Key("_extra", "xargs", LINES, (), "As in lsyncd; nothing here needs it.", modes="rsyncssh"),
+    # ---- direct ------------------------------------------------------------------------------
+    Key("atomic", "direct", BOOL, False, "Write aside and rename: nothing is ever seen half written.", modes="direct"),
 )
 
 # What archive = true sets where it is not set; recursion is ours to handle.
 ARCHIVE = ("links", "perms", "times", "group", "owner", "devices", "specials")
 
 # Tables within a sync; their keys are written TABLE.KEY.
-TABLES = ("rsync",)
+TABLES = ("rsync", "ssh", "xargs", "direct")
 
 
 def scope(name):
@@ -227,13 +266,19 @@ def scope(name):
     return rows
 
 
+def defaults(mode):
+    """Return {full key: value} of what a sync of a mode has where nothing is said."""
+    return {name: (key.by_mode or {}).get(mode, key.default) for name, key in scope("sync").items()}
+
+
 def parse(key, raw):
-    """Return the checked value of one key.
+    """Return the checked value of one key; raw (name, value): one of its items, for OPTIONS.
 
     Raises ValueError with a sentence that says what is wrong and what is allowed.
     """
     try:
         return key.kind.parse(raw)
     except (ValueError, KeyError, OverflowError):
+        raw = raw[1] if isinstance(raw, tuple) else raw
         shown = show(raw) if isinstance(raw, str) else raw
         raise ValueError("%r is not allowed here; allowed: %s" % (shown, key.kind.allowed)) from None

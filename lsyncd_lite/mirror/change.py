@@ -9,10 +9,16 @@ NEW     the target has nothing here yet: nothing there can look the same
 
 Marks combine by "|". What the watch tells of one read is {directory: {name: (marks,
 is_dir)}}: absolute directories, each with the names in it (b"": the directory itself)
-and whether what has changed was a directory (True, False; None: it was both).
+and whether what has changed was a directory (True, False; None: it was both). Renames
+within the tree stand between these, in order, as Moves where somebody wants them.
 """
 
+from collections import namedtuple
+
 PLACE, WHOLE, FRESH, NEW = 0, 1, 2, 4
+
+# A rename, from origin to place: bytes paths, absolute (what the watch tells) or relative (what a sync keeps).
+Move = namedtuple("Move", "origin place is_dir")
 
 
 def words_for(marks):

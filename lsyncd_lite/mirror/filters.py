@@ -26,6 +26,8 @@ class Filter:
         alternatives = [b"(" + _regex(rule.pattern) + b")" for rule in self.rules]
         self._match = re.compile(b"|".join(alternatives), re.S).fullmatch if alternatives else None
         self._directories = {}
+        # Whether it counts where something stands, not only what it is called.
+        self.positional = any(b"/" in rule.pattern[:-1] or b"**" in rule.pattern for rule in self.rules)
 
     def deciding(self, path, is_dir):
         """Return (excluded, Rule or None, path it matched): which rule decides for a relative path.

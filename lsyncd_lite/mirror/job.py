@@ -3,6 +3,13 @@
 import enum
 
 
+# What a job is for: the word in the log, and how its end is read.
+PROBE, FULL, BATCH, REMOVAL, RENAMES = "probe", "full sync", "batch", "removal", "renames"
+
+
+ANSWER = b"equal: "  # begins the line in which a child of our own says what became of its work
+
+
 class Verdict(enum.Enum):
     """What the end of a job says about its entries and about the target."""
 
@@ -18,17 +25,40 @@ class Job:
     """One child to spawn.
 
     argv: list of bytes; stdin: bytes for its standard input, or None; entries: the
-    (path, marks) it makes equal; purpose: a word for the log and for the mode that made it.
+    (path, marks) it makes equal; purpose: a word for the log and for the mode that made it;
+    moves: the Moves that it does on the target. `entries` and `done` are the mode's to set
+    when it judges the end: to those that are not on the target, and to which moves were
+    done (True, False, None: nobody knows; no list: none was begun).
     """
 
-    __slots__ = ("argv", "stdin", "entries", "purpose", "then_full", "since", "held", "began")
+    __slots__ = ("argv", "stdin", "entries", "purpose", "moves", "done", "then_full", "since", "held", "began")
 
-    def __init__(self, argv, stdin, entries, purpose):
+    def __init__(self, argv, stdin, entries, purpose, moves=()):
         self.argv = argv
         self.stdin = stdin
         self.entries = entries
         self.purpose = purpose
+        self.moves = moves
+        self.done = None
         self.then_full = False  # it touches what only a full sync makes equal altogether
         self.since = None   # seconds: the oldest of its changes
         self.held = False   # it tries again what failed partly
         self.began = None   # seconds
+
+    @property
+    def size(self):
+        """The number of changes it is about."""
+        return len(self.entries) + len(self.moves)
+
+
+def answer(output, count):
+    """Return the set of the numbers below count that the last line of a child's output says have failed.
+
+    None where it is no answer: `equal: done` or `equal: failed NUMBER …` ("*": all).
+    """
+    words = output[-1][len(ANSWER):].split() if output and output[-1].startswith(ANSWER) else [b""]
+    if words == [b"done"]:
+        return set()
+    if words[0] != b"failed":
+        return None
+    return set(range(count)) if words[1:] == [b"*"] else {int(word) for word in words[1:] if word.isdigit()}

@@ -8,6 +8,7 @@ time of the oldest change, as the caller told it.
 """
 
 from lsyncd_lite.mirror.change import FRESH, NEW, WHOLE
+from lsyncd_lite.paths import join
 
 BOUND = 50000
 
@@ -73,17 +74,7 @@ class Queue:
 
     def entries(self):
         """Return a list of (path, marks), parents before what they hold."""
-        found, stack = [], [(b"", self._root)]
-        while stack:
-            path, node = stack.pop()
-            if not isinstance(node, _Node):
-                found.append((path, node))
-                continue
-            if node.marks is not None:
-                found.append((path, node.marks))
-            prefix = path + b"/" if path else b""
-            stack += [(prefix + name, below) for name, below in node.names.items()]
-        return found
+        return self._root.entries(b"")
 
     def take(self, wanted=None):
         """Take out the entries for which wanted(path) is true (None: all); return (path, marks)s.
@@ -102,6 +93,46 @@ class Queue:
         """Merge entries that were taken out with what has come in between."""
         for path, marks in entries:
             self.add(path, marks, since)
+
+    def covering(self, path):
+        """Return the marks of the entry at a path, or of one above it that is WHOLE; None if there is none."""
+        node = self._root
+        names = path.split(b"/") if path else ()
+        for depth, name in enumerate(names, 1):
+            if node.is_whole():
+                return node.marks
+            node = node.names.get(name)
+            if not isinstance(node, _Node):
+                return node if depth == len(names) or node is not None and node & WHOLE else None
+        return node.marks
+
+    def below(self, path):
+        """Return a list of (path below it, marks) of the entries at a path (b"") and below it."""
+        node = self._root
+        for name in path.split(b"/"):
+            node = node.names.get(name) if isinstance(node, _Node) else None
+        return node.entries(b"") if isinstance(node, _Node) else [(b"", node)] if node is not None else []
+
+    def graft(self, origin, place):
+        """Take over what is queued at and below one path for another, to which it was renamed.
+
+        It stays where it was, too: what is queued there may be of something new. Nothing
+        at the place is NEW any more.
+        """
+        node, way = self._root, []
+        for name in place.split(b"/"):
+            if node.marks is not None:
+                node.marks &= ~NEW
+            way.append((node, name))
+            node = node.names.get(name)
+            if not isinstance(node, _Node):
+                break
+        if isinstance(node, _Node):
+            node.clear_new()
+        elif node is not None:
+            way[-1][0].names[way[-1][1]] = node & ~NEW
+        for inside, marks in self.below(origin):
+            self.add(join(place, inside), marks & ~NEW, self.since)
 
     def related(self, path):
         """Tell whether an entry is at the path, below it, or above it with all it holds."""
@@ -128,6 +159,31 @@ class _Node:
 
     def is_whole(self):
         return self.marks is not None and self.marks & WHOLE
+
+    def entries(self, start):
+        found, stack = [], [(start, self)]
+        while stack:
+            path, node = stack.pop()
+            if not isinstance(node, _Node):
+                found.append((path, node))
+                continue
+            if node.marks is not None:
+                found.append((path, node.marks))
+            prefix = path + b"/" if path else b""
+            stack += [(prefix + name, below) for name, below in node.names.items()]
+        return found
+
+    def clear_new(self):
+        stack = [self]
+        while stack:
+            node = stack.pop()
+            if node.marks is not None:
+                node.marks &= ~NEW
+            for name, below in node.names.items():
+                if isinstance(below, _Node):
+                    stack.append(below)
+                else:
+                    node.names[name] = below & ~NEW
 
     def mark(self, marks):
         """Make this an entry; return by how much its count has to change."""

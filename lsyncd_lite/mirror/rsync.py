@@ -9,13 +9,11 @@ import re
 import stat
 
 from lsyncd_lite.config import settings
+from lsyncd_lite.mirror import ssh
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import Job, Verdict
+from lsyncd_lite.mirror.job import BATCH, FULL, PROBE, REMOVAL, Job, Verdict
 from lsyncd_lite.paths import show, to_bytes
-
-# What a job is for: the word in the log, and how its end is read.
-PROBE, FULL, BATCH, REMOVAL = "probe", "full sync", "batch", "removal"
 
 # rsync(1), EXIT VALUES
 _VERDICTS = {0: Verdict.OK, 24: Verdict.LOOK, 23: Verdict.PARTIAL,
@@ -29,8 +27,7 @@ _REFUSES_MISSING = b"invalid file mode 00"
 # A parent of a listed path was renamed while rsync read the list.
 _OVERTAKEN = b"invalid path from sender"
 
-# Keep-alives and limits: a dead peer has to end a job, and nothing may ask for a password.
-_SSH = b"ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
+# A dead peer has to end a job.
 _TIMEOUT = b"--timeout=300"
 _CONNECT_TIMEOUT = b"--contimeout=60"
 
@@ -42,15 +39,20 @@ _NOTHING = b".probe-\001"
 
 
 class Rsync:
-    """The mode of one sync; `environ` (dict of bytes) is the environment of its children."""
+    """The mode of one sync; `environ` (dict of bytes) is the environment of its children.
 
-    def __init__(self, config, environ):
+    sockets: the directory (bytes) for ssh's control sockets, or None.
+    """
+
+    takes_moves = False  # renames are transferred
+
+    def __init__(self, config, environ, sockets=None):
         self.config = config
         self.filter = Filter(config.rules + config.extra_rules)
         self._receiver_is_broken = False
         self._deletes_in_full = config.delete in (True, "startup")
         self._deletes_in_batch = config.delete in (True, "running")
-        self._options = (_table_options(config.rsync) + _connection_options(config, environ)
+        self._options = (_table_options(config.rsync) + _connection_options(config, environ, sockets)
                          + [b"--modify-window=-1"])  # a change of the same size within the same second
         self._rules = [b"--filter=%s %s" % (to_bytes(sign), pattern) for sign, pattern, _where in config.rules]
         self._extra = [to_bytes(argument) for argument in config.rsync._extra]
@@ -87,9 +89,7 @@ class Rsync:
         if status == 2 and any(_OVERTAKEN in line for line in output):
             return Verdict.AGAIN, "the source changed under rsync's eyes"
         if status == _EMPTY_SOURCE and b"--max-delete=0" in job.argv:
-            return Verdict.AGAIN, ("source %s is empty and the target is not: refused to empty it "
-                                   "(a missing mount? allowEmptySource = yes to mean it)"
-                                   % show(self.config.source))
+            return Verdict.AGAIN, self.refused_empty
         if 128 < status < 255:  # how a shell tells of a signal
             verdict = Verdict.AGAIN
         else:
@@ -97,6 +97,12 @@ class Rsync:
         words = "rsync ended with %d" % status
         told = next((line for line in output if line.startswith(b"rsync") or b"rror" in line), b"".join(output[:1]))
         return verdict, "%s: %s" % (words, show(told)) if told else words
+
+    @property
+    def refused_empty(self):
+        """The words for a source that is empty when it should fill a target that is not."""
+        return ("source %s is empty and the target is not: refused to empty it "
+                "(a missing mount? allowEmptySource = yes to mean it)" % show(self.config.source))
 
     def _argv(self, options, rules=()):
         source = self.config.source
@@ -274,7 +280,7 @@ def _table_options(table):
     short, long = b"", []
     for key in settings.KEYS:
         value = getattr(table, key.name) if key.scopes == "rsync" and key.flag else None
-        if not value or key.name == "delete_excluded":  # that one goes with --delete
+        if not value or key.name in ("delete_excluded", "rsh"):  # go with --delete, with the connection
             continue
         if key.flag.endswith("="):
             long.append(to_bytes(key.flag + str(value)))
@@ -285,15 +291,17 @@ def _table_options(table):
     return [b"-" + short] * bool(short) + long
 
 
-def _connection_options(config, environ):
-    """Return what keeps a remote job from waiting for ever, where the user has not said it."""
-    if config.local:
-        return []
-    options = [_TIMEOUT] if config.rsync.timeout is None else []
-    daemon = config.target.startswith(b"rsync://") or _DAEMON.match(config.target)
-    if config.rsync.rsh is None and b"RSYNC_RSH" not in environ:
-        options.append(_CONNECT_TIMEOUT if daemon else b"--rsh=" + _SSH)
-    return options
+def _connection_options(config, environ, sockets):
+    """Return what reaches a remote target, and what keeps a job from waiting for ever, where the user has not said it."""
+    rsh = config.rsync.rsh and to_bytes(config.rsync.rsh)
+    options = []
+    if not config.local:
+        options += [_TIMEOUT] if config.rsync.timeout is None else []
+        if not (config.target.startswith(b"rsync://") or _DAEMON.match(config.target)):
+            rsh = ssh.rsh(config, environ, sockets)
+        elif rsh is None and b"RSYNC_RSH" not in environ:
+            options.append(_CONNECT_TIMEOUT)
+    return options + ([b"--rsh=" + rsh] if rsh else [])
 
 
 def _literal(path, wild=None):

@@ -4,21 +4,23 @@ It is told the time (`now`: seconds of a clock that never jumps) and asked for j
 it neither waits nor spawns nor logs. `queue` holds changes; `held` what a job left
 undone while the target itself works, so that one unreadable file does not keep others
 waiting; `_after_full` what a full sync that is queued would not see. Nothing leaves
-them before it is known to be on the target.
+them before it is known to be on the target. `moves` are renames to be done there, in
+order and before anything else: the places in the queues are those after all of them.
 """
 
 import enum
 from collections import deque, namedtuple
 
-from lsyncd_lite.mirror.change import FRESH, NEW, WHOLE
+from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE, Move
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import Verdict
 from lsyncd_lite.mirror.queue import Queue
-from lsyncd_lite.paths import below, join
+from lsyncd_lite.paths import below, join, split
 
 RETRY_LONGEST = 60.0   # seconds between two tries at a target that does not work
 FAILED_RETRY = 300.0   # seconds between two tries of a sync that failed for good
 ABSENT_RETRY = 1.0     # seconds between two looks for a missing source
+MOVES_KEPT = 10000     # renames that wait for a target; what comes then is transferred
 
 
 class State(enum.Enum):
@@ -47,6 +49,9 @@ class Sync:
         self.queue = Queue()
         self.held = Queue()
         self._after_full = Queue()  # what a full sync would not see, until it is planned
+        self.moves = []            # relative Moves that wait
+        self._moves_since = None   # the time of the oldest of them
+        self._ends = Queue(bound=float("inf"))  # where moves that are not done yet begin and end
         self.running = set()
         self._predecessors = set()  # running jobs of the sync that this one has inherited from
         self._ready = deque()      # planned jobs that wait for a process
@@ -88,6 +93,45 @@ class Sync:
             if below(self.config.source, join(directory, name)) is not None:
                 self._add(b"", marks & WHOLE, now)
 
+    def offer_move(self, move, now):
+        """Take a Move between absolute paths."""
+        origin, place = (below(path, self.config.source) for path in move[:2])
+        if origin and place and self._can_move(origin, place, move.is_dir):
+            self._add_move(Move(origin, place, move.is_dir), now)
+            return
+        for path, marks in ((move.origin, PLACE), (move.place, WHOLE if move.is_dir else FRESH)):
+            directory, name = split(path)
+            self.offer(directory, {name: (marks, move.is_dir)}, now)
+
+    @property
+    def takes_moves(self):
+        """Whether renames can be done on the target."""
+        return self.mode.takes_moves
+
+    def _can_move(self, origin, place, is_dir):
+        """Tell whether the target has at the origin what the place must hold."""
+        if not self.takes_moves or len(self.moves) >= MOVES_KEPT:
+            return False
+        if is_dir and self.filter.positional or any(self.filter.excludes(*split(path), is_dir) for path in (origin, place)):
+            return False  # below another name other things are excluded
+        self._unplan()
+        marks = [queue.covering(origin) for queue in (self.queue, self.held, self._after_full, self._flying())]
+        return not any(known is not None and known & (WHOLE | FRESH) for known in marks)
+
+    def _add_move(self, move, now):
+        for queue in (self.queue, self.held, self._after_full):
+            queue.graft(move.origin, move.place)
+        self._put_back(self.queue, [(join(move.place, inside), marks & ~NEW | FRESH)  # a job may meet either name, or none
+                                    for inside, marks in self._flying().below(move.origin)], now)
+        self.moves.append(move)
+        self._moves_since = now if self._moves_since is None else self._moves_since
+        self._note_ends([move])
+        self._blocked.clear()
+
+    def _note_ends(self, moves):
+        for path in [path for move in moves for path in move[:2]]:
+            self._ends.add(path, WHOLE, 0)
+
     def lose_source(self, now):
         """Start nothing for a while: the source is not there, and nothing may be concluded from that."""
         self.absent, self.retry_at = True, now + ABSENT_RETRY
@@ -104,12 +148,16 @@ class Sync:
 
     def _add(self, path, marks, now):
         if marks & WHOLE and not marks & FRESH:  # a directory that has appeared
-            if self._in_flight is None:
-                self._in_flight = _queue_of([*self.running, *self._ready])
-            known = any(queue.related(path) for queue in (self.queue, self.held, self._in_flight))
+            known = any(queue.related(path) for queue in (self.queue, self.held, self._flying(), self._ends))
             marks |= FRESH if known or self.config.delete is not True else NEW
         self._put_back(self.queue, ((path, marks),), now)
         self._blocked.clear()
+
+    def _flying(self):
+        """Return a Queue of what is planned or running."""
+        if self._in_flight is None:
+            self._in_flight = _queue_of([*self.running, *self._ready])
+        return self._in_flight
 
     def _put_back(self, queue, entries, since):
         """Add entries to a queue; what is in doubt is not for a full sync to swallow, as that compares no content."""
@@ -133,6 +181,8 @@ class Sync:
         """Return the time at which a job may be due; None: not before something happens."""
         if self._predecessors or len(self.running) >= self.config.maxProcesses:
             return None
+        if self.running and (self.moves or any(job.moves for job in self.running)):
+            return None  # moves are alone
         if self.stopping and self.retry_at is not None:
             return None
         if self._probe:
@@ -140,16 +190,17 @@ class Sync:
         elif self._ready:
             due = _AT_ONCE
         else:
-            due = min([at for at in (self._queue_due(), self._held_due()) if at is not None], default=None)
+            due = _earliest(self._queue_due(), self._held_due())
         return due if due is None or self.retry_at is None else max(due, self.retry_at)
 
     def _queue_due(self):
-        if not self.queue or self.queue in self._blocked:
+        since = _earliest(self.queue.since, self._moves_since)
+        if since is None or self.queue in self._blocked:
             return None
         if self.stopping:
             return _AT_ONCE
-        early = len(self.queue) > self.config.maxDelays
-        due = _AT_ONCE if early else self.queue.since + self.config.delay
+        early = len(self.queue) + len(self.moves) > self.config.maxDelays
+        due = _AT_ONCE if early else since + self.config.delay
         return max(due, self._full_after) if self.queue.is_whole() else due
 
     def _held_due(self):
@@ -170,7 +221,9 @@ class Sync:
         self.absent, self.retry_at = False, None
         if not self._probe and not self._ready:
             queue_due = self._queue_due()
-            if queue_due is not None and queue_due <= now:
+            if self.moves:  # whatever is due: they come first
+                self._plan_moves(source)
+            elif queue_due is not None and queue_due <= now:
                 self._plan(self.queue, False, now, wall, source)
             else:
                 self._plan(self.held, True, now, wall, source)
@@ -181,6 +234,12 @@ class Sync:
         elif not self.running and not self.pending:  # what had failed needs nothing any more
             self._works()
         return job
+
+    def _plan_moves(self, source):
+        job = self.mode.rename(self.moves, source)
+        del self.moves[:len(job.moves)]
+        job.since, self._moves_since = self._moves_since, self._moves_since if self.moves else None
+        self._ready.append(job)
 
     def _plan(self, queue, held, now, wall, source):
         """Turn what is in a queue, but for what touches running jobs, into ready jobs."""
@@ -217,7 +276,10 @@ class Sync:
         self.running.discard(job)
         self._in_flight = None
         self._blocked.clear()
+        count = len(job.entries)
         verdict, words = self.mode.verdict(job, status, output)
+        if job.moves:
+            self._judge_moves(job)
         if job is self._probe:
             if verdict not in (Verdict.AGAIN, Verdict.DIE) or not self.starting:
                 self._probe = None
@@ -229,12 +291,12 @@ class Sync:
         if full:
             self._full_after = now + lasted
         if verdict is Verdict.OK:
-            return self._succeeded(job, full, lasted, wall)
+            return self._succeeded(job, count, full, lasted, wall)
         entries = [(path, marks & ~NEW) for path, marks in job.entries]
         if verdict is Verdict.LOOK:
             if not full:
                 self._put_back(self.queue, entries, now)
-            return self._succeeded(job, full, lasted, wall)
+            return self._succeeded(job, count, full, lasted, wall)
         if verdict is Verdict.REDO:
             self._put_back(self.queue, entries, job.since)
             self._unplan()
@@ -269,15 +331,34 @@ class Sync:
             self.retry_at = now + FAILED_RETRY
         return Outcome(verdict, words, self.starting and self._must_start)
 
-    def _succeeded(self, job, full, lasted, wall):
+    def _judge_moves(self, job):
+        """Queue what moves that ended have left undone; what may not have begun waits again."""
+        undone, kept = Queue(bound=float("inf")), []
+        for move, done in zip(job.moves, job.done or [None] * len(job.moves)):
+            undone.graft(move.origin, move.place)
+            if done is None:
+                kept.append(move)
+            if done is not True and job.done is not None:
+                undone.put_back([(path, WHOLE | FRESH) for path in move[:2]], job.since)
+        for move in self.moves:  # these go on with what the others should have left
+            undone.graft(move.origin, move.place)
+        self._put_back(self.queue, undone.entries(), job.since)
+        if kept:
+            self.moves[:0] = kept
+            self._moves_since = job.since
+        self._ends.clear()
+        self._note_ends(self.moves)
+
+    def _succeeded(self, job, count, full, lasted, wall):
         if full:
             self.starting = False
         self.last_success = wall
         if not self._ready and not self.running and self.retry_at is None:  # all of a plan, not a part that is easy
             self._works()
-        count = len(job.entries)
-        words = ("full sync finished after %.1f s" % lasted if full
-                 else "%d change%s mirrored in %.1f s" % (count, "s" * (count != 1), lasted))
+        what = "full sync finished after" if full else "%d change%s mirrored in" % (count, "s" * (count != 1))
+        if job.moves:
+            what = "%d of %d renames done on the target in" % (job.done.count(True), len(job.moves))
+        words = "%s %.1f s" % (what, lasted)
         return Outcome(Verdict.OK, words, False)
 
     def _works(self):
@@ -295,9 +376,14 @@ class Sync:
 
     def _unplan(self):
         """Put planned jobs back: by the time they can run, they may look different."""
+        if self._ready:
+            self._in_flight = None
         while self._ready:
             job = self._ready.popleft()
             self._put_back(self.held if job.held else self.queue, job.entries, job.since)
+            if job.moves:
+                self.moves[:0] = job.moves
+                self._moves_since = job.since
 
     # ---- what others want to know ------------------------------------------------------------
 
@@ -308,7 +394,8 @@ class Sync:
         for queue in (other.queue, other.held, other._after_full):
             self._put_back(self.queue, queue.entries(), queue.since)
         for job in other.running:
-            self._put_back(self.queue, job.entries, job.since)
+            self._put_back(self.queue, [(path, marks & ~NEW) for path, marks in job.entries], job.since)
+        self._put_back(self.queue, [(path, WHOLE | FRESH) for path, _marks in other._ends.entries()], other.oldest)
 
     def released(self, job):
         """Take note of the end of a job of the sync that this one has inherited from."""
@@ -332,19 +419,19 @@ class Sync:
     @property
     def pending(self):
         """The number of queued places that are not in flight."""
-        return len(self.queue) + len(self.held) + len(self._after_full) + sum(len(job.entries) for job in self._ready)
+        return (len(self.queue) + len(self.held) + len(self._after_full) + len(self.moves)
+                + sum(job.size for job in self._ready))
 
     @property
     def in_flight(self):
         """The number of places that running jobs make equal."""
-        return sum(len(job.entries) for job in self.running)
+        return sum(job.size for job in self.running)
 
     @property
     def oldest(self):
         """The time of the oldest change that is not known to be on the target, or None."""
-        times = [self.queue.since, self.held.since, self._after_full.since]
-        times += [job.since for job in list(self.running) + list(self._ready)]
-        return min([at for at in times if at is not None], default=None)
+        return _earliest(self.queue.since, self.held.since, self._after_full.since, self._moves_since,
+                         *[job.since for job in [*self.running, *self._ready]])
 
     @property
     def state(self):
@@ -371,6 +458,11 @@ def _queue_of(jobs):
     for job in jobs:
         queue.put_back(job.entries, 0)
     return queue
+
+
+def _earliest(*times):
+    """Return the earliest of times that may be None."""
+    return min([at for at in times if at is not None], default=None)
 
 
 _AT_ONCE = float("-inf")

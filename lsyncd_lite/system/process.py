@@ -6,8 +6,9 @@ as its standard input and a pipe to us as its output.
 
 import os
 import signal
+import sys
 
-_OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end
+_OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end: the first, and the last
 _READS = 16          # of 64 KiB of one child's output in a turn of the loop
 _LINE_LONGEST = 4096
 
@@ -71,8 +72,8 @@ class Children:
             for line in lines:
                 line = line.rstrip(b"\r")
                 if line:
-                    if len(child.lines) < _OUTPUT_KEPT:
-                        child.lines.append(line)
+                    del child.lines[_OUTPUT_KEPT - 1:]  # the last may be an answer
+                    child.lines.append(line)
                     self._on_line(child.tag, line)
 
     def reap(self):
@@ -116,6 +117,15 @@ class _Child:
         self.output = output
         self.rest = b""
         self.lines = []
+
+
+def argv_of(module):
+    """Return the argv (list of bytes) that runs main() of a module of ours in a Python with nothing else around."""
+    start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from %s import main; sys.exit(main())" % module
+    top = os.path.abspath(__file__)
+    for _name in __name__.split("."):
+        top = os.path.dirname(top)
+    return [os.fsencode(word) for word in (sys.executable or "python3", "-I", "-S", "-c", start, top)]
 
 
 def _memory_file(data):

@@ -12,7 +12,7 @@ import gc
 import os
 import stat
 
-from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE, Move
 from lsyncd_lite.paths import join, show
 from lsyncd_lite.watch import inotify
 from lsyncd_lite.watch.inotify import (
@@ -37,7 +37,8 @@ class Tree:
     root: absolute bytes; mode: a value of inotifyMode; wants(path): tells whether an
     absolute directory has to be watched (None: all). Attributes to look at: `lost` (the
     root is no longer there), `overflowed`, `unwatched` (directories there were no
-    watches for), `notes` (list of (category, words) for the log).
+    watches for), `notes` (list of (category, words) for the log). To set: `tells_moves`
+    (renames within the tree are told as Moves, not as two changes).
     """
 
     def __init__(self, root, mode, wants=None):
@@ -46,6 +47,7 @@ class Tree:
         self.wants = wants
         self._mask = _STRUCTURE | _WRITES[mode]
         self._create_is_change = mode != "CloseWrite"
+        self.tells_moves = False
         self.overflowed = False
         self.lost = False
         self.unwatched = 0
@@ -257,12 +259,20 @@ class Tree:
     # ---- events ------------------------------------------------------------------------------
 
     def read(self):
-        """Return the changes that the kernel tells of now; {} if there are none."""
+        """Return the changes that the kernel tells of now, as `translate` does; [] if there are none."""
         return self.translate(inotify.parse_events(b"".join(iter(self._inotify.read, b""))))
 
     def translate(self, events):
-        """Return {directory: {name: (marks, is_dir)}} of (wd, mask, cookie, name) events (see change.py)."""
-        changed, created, dirs = {}, {}, self._dirs
+        """Return what (wd, mask, cookie, name) events tell, in order.
+
+        That is a list of changes, {directory: {name: (marks, is_dir)}} (see change.py), and
+        of the Moves between them. A path is the one at that time.
+        """
+        steps, changed, created, dirs = [], {}, {}, self._dirs
+        renamed = {}  # cookie of a rename within the tree → its (wd, name) of before, once that was told
+        if self.tells_moves:
+            events = list(events)
+            renamed = _renames(events)
         for wd, mask, cookie, name in events:
             if wd not in dirs:
                 if mask & IN_Q_OVERFLOW:
@@ -270,27 +280,57 @@ class Tree:
                 continue
             if not name:
                 self._about_itself(wd, mask, changed)
-            elif mask & IN_ISDIR:
-                self._about_directory(wd, mask, cookie, name, changed)
-            else:
+                continue
+            key, is_dir, marks, unknown = (wd, name), bool(mask & IN_ISDIR), FRESH if mask & _CONTENT else PLACE, False
+            if not is_dir:
                 if mask & IN_CREATE and not self._create_is_change:
-                    created[wd, name] = None
+                    created[key] = None
                     continue
                 if created or self._unclosed:
-                    key = wd, name
-                    if mask & IN_ATTRIB and (key in created or key in self._unclosed):
-                        continue  # its closing will tell
+                    if key in created or key in self._unclosed:
+                        if mask & IN_ATTRIB:
+                            continue  # its closing will tell
+                        renamed.pop(cookie, None)  # no target can have it yet
                     created.pop(key, None)
                     self._unclosed.pop(key, None)
-                marks = FRESH if mask & _CONTENT else PLACE
-                _note(changed, wd, name, marks, False)
+            move = None
+            if cookie in renamed:
+                if mask & IN_MOVED_TO:
+                    origin = renamed.pop(cookie)
+                    move = self._move(origin, key, is_dir)
+                    if move is None:
+                        _note(changed, *origin, PLACE, is_dir)
+                    else:
+                        steps.append(self._by_path(changed))
+                        changed = {}
+                else:
+                    renamed[cookie] = key
+            if is_dir:
+                marks, unknown = self._about_directory(wd, mask, cookie, name)
+            if move is not None and not unknown:
+                steps.append(move)
+            elif cookie not in renamed:
+                if move is not None:  # not all that happened in it was told
+                    _note(changed, *origin, PLACE, True)
+                known = is_dir and marks and name in changed.get(wd, ())
+                _note(changed, wd, name, marks | FRESH if known else marks, is_dir)  # what was there may look the same
+        for origin in renamed.values():  # whither is not known
+            _note(changed, *origin, PLACE, None)
         if self._doubtful:
             self._settle_doubts(changed)
         if self._left:
             self._sweep()
         if created:
             self._look_at(created, changed)
-        return self._by_path(changed)
+        steps.append(self._by_path(changed))
+        return [step for step in steps if step]
+
+    def _move(self, origin, place, is_dir):
+        """Return the Move between two (wd, name), or None where it is not known whence or whither."""
+        above, beside = self.path(origin[0]), self.path(place[0])
+        if above is None or beside is None:
+            return None
+        return Move(join(above, origin[1]), join(beside, place[1]), is_dir)
 
     def _about_itself(self, wd, mask, changed):
         """Take an event about a watched directory that its parent's watch does not tell."""
@@ -306,21 +346,18 @@ class Tree:
         elif mask & IN_UNMOUNT:
             self.notes.append(("Warn", "%s was unmounted" % show(self.path(wd) or b"?")))
 
-    def _about_directory(self, wd, mask, cookie, name, changed):
-        """Take an event about a directory within a watched one."""
-        known = name in changed.get(wd, ())
-        marks = PLACE
+    def _about_directory(self, wd, mask, cookie, name):
+        """Take an event about a directory within a watched one; return (marks, whether it was unknown)."""
         if mask & IN_MOVED_FROM:
             self._rename = cookie, (wd, name), None
         elif mask & IN_MOVED_TO:
             origin = self._rename[1] if self._rename and self._rename[0] == cookie else None
             self._rename = cookie, origin, (wd, name)
         if mask & (IN_CREATE | IN_MOVED_TO):
-            marks = WHOLE | FRESH if known else WHOLE  # what was there before may look the same
-            self._enter(wd, name, mask & IN_MOVED_TO)
-        elif mask & IN_ATTRIB and self._denied and self._enter(wd, name, False):
-            marks = WHOLE
-        _note(changed, wd, name, marks, True)
+            return WHOLE, self._enter(wd, name, mask & IN_MOVED_TO)
+        if mask & IN_ATTRIB and self._denied and self._enter(wd, name, False):
+            return WHOLE, True
+        return PLACE, False
 
     def _look_at(self, created, changed):
         """Report created files that nobody will close: links, and all that is no plain file.
@@ -340,7 +377,7 @@ class Tree:
         return bool(self._unclosed)
 
     def settle(self, wall):
-        """Return the changes of created files that rest although nobody closed them.
+        """Return the changes of created files that rest although nobody closed them, as `translate` does.
 
         A file that was made by O_TMPFILE and linkat(2), or linked here and unlinked
         there at once, is never closed under its name. wall: seconds since the epoch.
@@ -353,7 +390,8 @@ class Tree:
             elif not 0 <= wall - max(facts.st_mtime, facts.st_ctime) < _SETTLE:
                 del self._unclosed[wd, name]
                 _note(changed, wd, name, FRESH, False)
-        return self._by_path(changed)
+        found = self._by_path(changed)
+        return [found] if found else []
 
     def _lstat(self, wd, name):
         path = self.path(wd)
@@ -371,6 +409,12 @@ class Tree:
             elif path is not None:
                 found[path] = names
         return found
+
+
+def _renames(events):
+    """Return {cookie: None} of the renames of which both ends are told."""
+    told = {cookie for _wd, mask, cookie, _name in events if mask & IN_MOVED_FROM}
+    return {cookie: None for _wd, mask, cookie, _name in events if mask & IN_MOVED_TO and cookie in told}
 
 
 def _note(changed, wd, name, marks, is_dir):

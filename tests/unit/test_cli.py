@@ -46,9 +46,11 @@ def refused(run, *arguments):
     (["-nodaemon", "conf", "--insist"], {"nodaemon": "yes", "insist": "yes"}, ["conf"]),
     (["-delay", "5"], {"delay": "5"}, []), (["--delay", "5"], {"delay": "5"}, []), (["-delay=5"], {"delay": "5"}, []), (["--delay=5"], {"delay": "5"}, []),
     (["-logfile=/a=b"], {"logfile": "/a=b"}, []), (["-logfile="], {"logfile": ""}, []), (["-logfile", "-x"], {"logfile": "-x"}, []),
-    (["-rsync", "a", "b"], {"rsync": [("a", "b")]}, []),
-    (["-rsync", "a", "b", "--rsync", "c", "d"], {"rsync": [("a", "b"), ("c", "d")]}, []),
-    (["-rsync", "-a", "--b"], {"rsync": [("-a", "--b")]}, []),
+    (["-rsync", "a", "b"], {"pairs": [("rsync", ["a", "b"])]}, []),
+    (["-rsync", "a", "b", "--rsyncssh", "c", "d", "e", "-direct", "f", "g", "-rsync", "h", "i"],
+     {"pairs": [("rsync", ["a", "b"]), ("rsyncssh", ["c", "d", "e"]), ("direct", ["f", "g"]), ("rsync", ["h", "i"])]}, []),
+    (["-rsync", "-a", "--b"], {"pairs": [("rsync", ["-a", "--b"])]}, []),
+    (["-sshopts", "-p 22", "-sshopts=-4"], {"sshopts": ["-p 22", "-4"]}, []),
     (["-log", "all"], {"log": ["all"]}, []), (["-log=Exec", "--log", "Delay"], {"log": ["Exec", "Delay"]}, []),
     (["-test-filter", "a/b", "conf"], {"test-filter": "a/b"}, ["conf"]), (["--test-filter=a b"], {"test-filter": "a b"}, []),
     (["-check", "conf"], {"check": "yes"}, ["conf"]),
@@ -68,6 +70,8 @@ def test_parse(arguments, given, words):
     (["-rsync", "a"], "option -rsync: allowed: -rsync SOURCE TARGET"), (["-rsync"], "option -rsync: allowed: -rsync SOURCE TARGET"),
     (["-rsync=a", "b"], "option -rsync: allowed: -rsync SOURCE TARGET"), (["-insist=yes"], "option -insist: allowed: -insist "),
     (["-help=no"], "option -help: allowed: -help "),
+    (["-rsyncssh", "a", "b"], "option -rsyncssh: allowed: -rsyncssh SOURCE HOST TARGETDIR"),
+    (["-direct", "a"], "option -direct: allowed: -direct SOURCE TARGETDIR"), (["-sshopts"], "option -sshopts: allowed: -sshopts OPTS"),
 ])
 def test_what_cannot_be_parsed_is_one_line(arguments, expected):
     with pytest.raises(ConfigError) as caught:
@@ -79,7 +83,7 @@ def test_options_come_from_the_table():
     for key in settings.KEYS:
         if key.option is not None:
             assert cli.options()[key.name] == (key.option, key.help)
-    assert {"delay", "insist", "logfile", "pidfile", "nodaemon", "onepass", "log", "rsync", "help", "version", "check", "test-filter"} <= set(cli.options())
+    assert {"delay", "insist", "logfile", "pidfile", "nodaemon", "onepass", "log", "rsync", "rsyncssh", "direct", "sshopts", "help", "version", "check", "test-filter"} <= set(cli.options())
 
 
 # ---- what ends at once -------------------------------------------------------------------------
@@ -121,6 +125,15 @@ def test_check_goes_for_pairs_of_the_command_line_too(run):
     assert refused(run, "-check", "-rsync", "/srv", "/srv") == ["-rsync /srv /srv: target: target /srv is the source itself (source /srv): refused"]
 
 
+def test_pairs_of_all_modes_come_in_their_order(run, monkeypatch):
+    seen = []
+    load = cli.configuration.load
+    monkeypatch.setattr(cli.configuration, "load", lambda *arguments: seen.append(load(*arguments)) or seen[0])
+    assert run("-check", "-sshopts", "-p 22 -o 'A=b c'", "-direct", "/a", "/b", "-rsyncssh", "/a", "u@h", "~/d", *PAIR, "-sshopts=-4", "-delay", "3") == (0, ["OK"], [])
+    assert [(sync.mode, sync.target, sync.ssh._extra, sync.delay) for sync in seen[0].syncs] == [
+        ("direct", b"/b/", (), 3), ("rsyncssh", b"u@h:d/", ("-p", "22", "-o", "A=b c", "-4"), 3), ("rsync", b"host:/dst/", (), 3)]
+
+
 def test_check_tells_all_errors_with_the_absolute_name_of_the_file(run, here):
     err = refused(run, "-check", conf("[settings]\ndelay = x\nnope = 1\n[sync a]\ntarget = h:\n"))
     assert [line.split(": ")[:2] for line in err] == [["%s/conf:%d" % (here, number), key] for number, key in ((2, "delay"), (3, "nope"), (4, "source"))]
@@ -144,6 +157,9 @@ def test_names_of_files_are_bytes(run):
     (["-log", "a\nb", *PAIR], r"option -log: unknown category a\\nb; "), (["missing.conf"], ".*/missing.conf: cannot read the configuration: No such file"),
     (["."], ".*: cannot read the configuration: Is a directory"), (["-delay", "soon", *PAIR], "-delay: 'soon' is not allowed here; allowed: "),
     (["-logfile", "", *PAIR], "-logfile: '' is not allowed here; "), (["-rsync", "", "h:"], "-rsync  h:: source: "), (["-nope"], "unknown option -nope; "),
+    (["-direct", "/srv", "h:x"], "-direct /srv h:x: target: h:x is on another host; "), (["-rsyncssh", "/srv", "h:22", "d"], "-rsyncssh /srv h:22 d: host: h:22 is no host; "),
+    (["-rsyncssh", "/srv", "h", "~u"], "-rsyncssh /srv h ~u: targetdir: "), (["-sshopts", "-4", *PAIR], "option -sshopts: is for -rsyncssh, and none is given"),
+    (["-sshopts", "'", "-rsyncssh", "/srv", "h", "d"], "option -sshopts: No closing quotation"), (["-sshopts", "-4"], "option -sshopts: is for -rsyncssh"),
     (["-rsync", "/srv", "/"], "-rsync /srv /: target: target / is the root of this host"), (["-pidfile"], "option -pidfile: allowed: -pidfile FILE"),
 ])
 def test_errors_are_one_line_and_255(run, arguments, expected):

@@ -22,7 +22,8 @@ def here(tmp_path, monkeypatch):
 
 
 def load(text, *pairs, **overrides):
-    """Load a file F with the text (str or bytes; None: no file) in the current directory."""
+    """Load a file F with the text (str or bytes; None: no file) in the current directory; pairs: of mode rsync, or as module.load has them."""
+    pairs = [pair if len(pair) == 3 else ("rsync", {"source": pair[0], "target": [pair[1]]}, "-rsync %s %s" % pair) for pair in pairs]
     if text is None:
         return module.load(None, overrides, pairs)
     with open("F", "wb") as file:
@@ -64,10 +65,9 @@ def test_two_keys_make_a_sync_with_all_defaults():
     for name, key in settings.scope("settings").items():
         assert getattr(config.settings, name) == key.default
     for name, key in settings.scope("sync").items():
-        if name.startswith("rsync."):
-            assert getattr(sync.rsync, name[6:]) == key.default
-        elif name not in ("name", "source", "target"):
-            assert getattr(sync, name) == key.default
+        table, _dot, inner = name.rpartition(".")
+        if name not in ("name", "source", "target"):
+            assert getattr(getattr(sync, table) if table else sync, inner) == key.default
 
 
 def test_ini_and_json_give_equal_configurations():
@@ -277,7 +277,9 @@ def test_errors_of_a_pair_name_it():
     ("./a:b", b"HERE/a:b/", True), ("d/a:b", b"HERE/d/a:b/", True), ("/a:b", b"/a:b/", True), (" sp ", b"HERE/ sp /", True),
     ("host:dir", b"host:dir/", False), ("host:dir/", b"host:dir/", False), ("host:/dir", b"host:/dir/", False), ("host:", b"host:", False),
     ("user@host:dir", b"user@host:dir/", False), ("user@host:", b"user@host:", False), ("host:../x", b"host:../x/", False),
-    ("host:~/x", b"host:~/x/", False), ("host::module", b"host::module/", False), ("host::module/d/", b"host::module/d/", False),
+    ("host:~/x", b"host:x/", False), ("u@host:~", b"u@host:./", False), ("[::1]:~//x/", b"[::1]:x/", False), ("host:~/~x", b"host:./~x/", False),
+    ("host:~/-x", b"host:./-x/", False), ("host:-x", b"host:-x/", False), ("host:a~/x", b"host:a~/x/", False), ("host::~/x", b"host::~/x/", False),
+    ("rsync://h/~/x", b"rsync://h/~/x/", False), ("host::module", b"host::module/", False), ("host::module/d/", b"host::module/d/", False),
     ("host::", b"host::", False), ("rsync://host/module", b"rsync://host/module/", False),
     ("rsync://u@host:873/module/", b"rsync://u@host:873/module/", False), ("[::1]:dir", b"[::1]:dir/", False),
     ("u@[fe80::1%eth0]:/d", b"u@[fe80::1%eth0]:/d/", False),
@@ -459,3 +461,300 @@ def test_names_and_places_of_rules_do_not_make_another_pair():
                                   "maxProcesses = 2", "init = no"])
 def test_another_value_makes_another_pair(more):
     assert not one(SYNC).same_pair(one(SYNC + more))
+
+
+# ---- modes -------------------------------------------------------------------------------------
+
+REMOTE = "[sync www]\nmode = rsyncssh\nsource = /srv/www\nhost = h\ntargetdir = /dst\n"
+LOCAL = "[sync www]\nmode = direct\nsource = /srv/www\ntarget = /dst\n"
+
+
+def test_a_host_and_a_directory_make_a_target():
+    sync = one(REMOTE)
+    assert (sync.mode, sync.host, sync.targetdir, sync.target, sync.local) == ("rsyncssh", b"h", b"/dst", b"h:/dst/", False)
+    assert (sync.delay, sync.rsync.archive, sync.ssh.binary, sync.ssh.multiplex) == (15, False, "ssh", True)
+
+
+def test_a_direct_sync_has_the_defaults_of_its_mode():
+    sync = one(LOCAL)
+    assert (sync.mode, sync.host, sync.targetdir, sync.target, sync.local) == ("direct", None, None, b"/dst/", True)
+    assert (sync.delay, sync.direct.atomic) == (1, False)
+    assert {name for name, value in vars(sync.rsync).items() if value is True} == {*settings.ARCHIVE, "archive", "protect_args"}
+    assert one(LOCAL + "rsync.archive = no\n").rsync.perms is None
+
+
+@pytest.mark.parametrize("shared, own, override, expected", [
+    ("", "", None, 1), ("delay = 3\n", "", None, 3), ("delay = 3\n", "delay = 2\n", None, 2), ("", "", "4", 4), ("delay = 3\n", "delay = 2\n", "4", 4)])
+def test_any_delay_that_is_said_beats_that_of_the_mode(shared, own, override, expected):
+    assert one("[settings]\n" + shared + LOCAL + own, **({"delay": override} if override else {})).delay == expected
+
+
+@pytest.mark.parametrize("text, words", [
+    (SYNC + "host = h\n", "F:4: host: is for mode rsyncssh; the mode of this sync is rsync"),
+    (SYNC + "targetdir = /x\n", "F:4: targetdir: is for mode rsyncssh; the mode of this sync is rsync"),
+    (SYNC + "direct.atomic = yes\n", "F:4: direct.atomic: is for mode direct; the mode of this sync is rsync"),
+    (SYNC + "xargs.binary = x\n", "F:4: xargs.binary: is for mode rsyncssh; the mode of this sync is rsync"),
+    (REMOTE + "direct.atomic = yes\n", "F:6: direct.atomic: is for mode direct; the mode of this sync is rsyncssh"),
+    (LOCAL + "host = h\n", "F:5: host: is for mode rsyncssh; the mode of this sync is direct"),
+    (LOCAL + "ssh.port = 22\n", "F:5: ssh.port: is for mode rsync and rsyncssh; the mode of this sync is direct"),
+    (LOCAL + "ssh.options.Port = 22\n", "F:5: ssh.options.Port: is for mode rsync and rsyncssh; the mode of this sync is direct"),
+    (LOCAL + "batchSizeLimit = 1\n", "F:5: batchSizeLimit: is for mode rsync and rsyncssh; the mode of this sync is direct"),
+    ("[sync x]\nsource = /x\nmode = rsyncssh\nhost = h\n", "F:1: targetdir: is required and missing"),
+    ("[sync x]\nsource = /x\nmode = rsyncssh\ntargetdir = d\n", "F:1: host: is required and missing"),
+    ("[sync x]\nsource = /x\nmode = direct\n", "F:1: target: is required and missing"),
+    ("[sync x]\nsource = /x\nmode = nonsense\nhost = h\ntargetdir = d\n", "F:3: mode: 'nonsense' is not allowed here; allowed: one of: rsync, rsyncssh, direct"),
+    (REMOTE + "target = /dst\n", "F:6: target: is the same as targetdir in mode rsyncssh; allowed: one of them"),
+    (REMOTE.replace("targetdir = /dst", "target =\n  /a\n  /b"), "F:5: target: allowed: exactly one directory (mode rsyncssh)"),
+    (REMOTE + "maxProcesses = 2\n", "F:6: maxProcesses: allowed: 1 (mode rsyncssh)"),
+    (LOCAL.replace("/dst", "h:/dst"), "F:4: target: h:/dst is on another host; allowed: a directory of this one (mode direct)"),
+    (LOCAL.replace("/dst", "rsync://h/m"), "F:4: target: rsync://h/m is on another host; "),
+    (LOCAL.replace("/dst", "/srv/www/x"), "F:4: target: target /srv/www/x lies in the source (source /srv/www): refused"),
+    (LOCAL.replace("/dst", "/"), "F:4: target: target / is the root of this host "),
+    (REMOTE.replace("/dst", "~user/x"), "F:5: targetdir: ~user/x: the home of another user is not known here; allowed: "),
+    (REMOTE.replace("targetdir = /dst", "target = ~user"), "F:5: target: ~user: the home of another user is not known here; allowed: "),
+    (SYNC.replace("/dst", "~user/x"), "F:3: target: ~user/x: the home of another user is not known here; allowed: "),
+    (SYNC.replace("host:/dst", "-eh:x"), "F:3: target: -eh:x would be an option; "),
+    (REMOTE + "ssh.port = 65536\n", "F:6: ssh.port: '65536' is not allowed here; allowed: a whole number, 1 to 65535"),
+    (REMOTE + "ssh.options =\n  Port\n", "F:6: ssh.options: 'Port' is not allowed here; allowed: options of ssh_config(5)"),
+    (REMOTE + "ssh.options.a_b = 1\n", "F:6: ssh.options.a_b: '1' is not allowed here; allowed: options of ssh_config(5)"),
+    (REMOTE + "ssh.options.a =\n", "F:6: ssh.options.a: '' is not allowed here; "),
+    (REMOTE + "ssh.option = x\n", "F:6: ssh.option: unknown key; did you mean ssh.options?"),
+    (REMOTE + "ssh._extra = ssh 'x\n", "F:6: ssh._extra: ssh 'x: No closing quotation"),
+])
+def test_what_does_not_fit_a_mode_is_one_error(text, words):
+    (line,) = errors(text)
+    assert line.startswith(words)
+
+
+@pytest.mark.parametrize("host", ["-h", "", "a b", "a/b", "a\tb", "a\x1bb", "u@", "@h", "-u@h", "u@-h", "u:p@h", "h:22", "ssh://h", "[h", "h]", "\udcff", "u\u00a0v@h"])
+def test_what_is_no_host_is_an_error(host):
+    lines = errors(json.dumps({"sync": [{"mode": "rsyncssh", "source": "/x", "host": [host, "h"] if host else [], "targetdir": "d"}]}))
+    assert fits(lines, "F: sync[0].host: ")
+
+
+@pytest.mark.parametrize("given, host, target", [
+    ("h", b"h", b"h:d/"), ("u@h", b"u@h", b"u@h:d/"), ("1.0.0.2", b"1.0.0.2", b"1.0.0.2:d/"), ("a@b@h", b"a@b@h", b"a@b@h:d/"),
+    ("::1", b"::1", b"[::1]:d/"), ("[::1]", b"::1", b"[::1]:d/"), ("u@[fe80::1%eth0]", b"u@fe80::1%eth0", b"u@[fe80::1%eth0]:d/"),
+    ("u@fe80::1", b"u@fe80::1", b"u@[fe80::1]:d/"), ("b\u00fccher", "b\u00fccher".encode(), "b\u00fccher:d/".encode())])
+def test_forms_of_hosts(given, host, target):
+    sync = one(json.dumps({"sync": [{"mode": "rsyncssh", "source": "/x", "host": given, "targetdir": "d"}]}))
+    assert (sync.host, sync.target) == (host, target)
+
+
+@pytest.mark.parametrize("key", ["target", "targetdir"])
+@pytest.mark.parametrize("given, directory, target", [
+    ("/d", b"/d", b"h:/d/"), ("/d//", b"/d", b"h:/d/"), ("/", b"/", b"h:/"), ("d/e/", b"d/e", b"h:d/e/"), (".", b".", b"h:./"), ("~", b".", b"h:./"),
+    ("~/", b".", b"h:./"), ("~/d", b"d", b"h:d/"), ("~//d/", b"d", b"h:d/"), ("~/~d", b"./~d", b"h:./~d/"), ("-d", b"./-d", b"h:./-d/"),
+    ("~/-d", b"./-d", b"h:./-d/"), ("a ~/$x", b"a ~/$x", b"h:a ~/$x/"), ("a:b", b"a:b", b"h:a:b/"), ("\udcff", b"\xff", b"h:\xff/")])
+def test_forms_of_directories_of_a_host(key, given, directory, target):
+    sync = one(json.dumps({"sync": [{"mode": "rsyncssh", "source": "/x", "host": "h", key: given}]}))
+    assert (sync.targetdir, sync.target) == (directory, target)
+
+
+def test_a_list_of_hosts_fans_out():
+    syncs = load(REMOTE.replace("host = h", "host =\n  h\n  u@i")).syncs
+    assert [(sync.name, sync.host, sync.target) for sync in syncs] == [("www/1", b"h", b"h:/dst/"), ("www/2", b"u@i", b"u@i:/dst/")]
+
+
+def test_without_protect_args_a_shell_expands_the_tilde_of_another_user():
+    assert one(SYNC.replace("/dst", "~user/x") + "rsync.protect_args = no\n").target == b"host:~user/x/"
+    assert one(SYNC.replace("/dst", "~/x") + "rsync.protect_args = no\n").target == b"host:x/"
+
+
+def test_syncs_of_two_modes_may_share_a_target_by_mistake():
+    assert len(load(SYNC.replace("host:", "h:") + REMOTE.replace("www", "b", 1)).warnings) == 1
+    assert len(load(LOCAL + "[sync b]\nsource = /x\ntarget = /dst/y\n").warnings) == 1
+
+
+# ---- the ssh table -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("lines, table, options", [
+    ("ssh.options =\n  StrictHostKeyChecking=no\n  Port 22\n  User = a b\n", {"options": ["StrictHostKeyChecking=no", "Port 22", "User = a b"]},
+     ("StrictHostKeyChecking=no", "Port=22", "User=a b")),
+    ("ssh.options.StrictHostKeyChecking = no\nssh.options.Port = 22\n", {"options": {"StrictHostKeyChecking": False, "Port": 22}},
+     ("StrictHostKeyChecking=no", "Port=22")),
+    ("ssh.options = A=x=y\nssh.options.Bb = yes\n", {"options": {"A": "x=y", "Bb": True}}, ("A=x=y", "Bb=yes")),
+    ("", {"options": {}}, ()), ("", {"options": []}, ()), ("", {}, ()),
+])
+def test_forms_of_ssh_options(lines, table, options):
+    assert one(SYNC + lines).ssh.options == options
+    assert one(json.dumps({"sync": [{"source": "/x", "target": "h:", "ssh": table}]})).ssh.options == options
+
+
+@pytest.mark.parametrize("options", [{"a.b": "c"}, {"A": None}, {"A": ["x"]}, {"A": {"B": "c"}}, {"A": "x\ny"}, {"": "x"}, ["A"], [1], "A", 1, True])
+def test_what_are_no_ssh_options_is_an_error(options):
+    assert len(errors(json.dumps({"sync": [{"source": "/x", "target": "h:", "ssh": {"options": options}}]}))) == 1
+
+
+def test_an_ssh_option_given_twice_is_an_error():
+    assert fits(errors(SYNC + "ssh.options.A = b\nssh.options.A = c\n"), "F:5: ssh.options.A: given twice")
+    assert fits(errors('{"sync": [{"source": "/x", "target": "h:", "ssh": {"options": {"A": "b", "A": "c"}}}]}'), "F: sync[0].ssh.options.A: given twice")
+
+
+def test_names_of_files_of_the_ssh_table(here):
+    table = one(SYNC + "ssh.identityFile = key\nssh.binary = ./ssh\n").ssh
+    assert (table.identityFile, table.binary) == (os.fsdecode(here) + "/key", os.fsdecode(here) + "/ssh")
+    for name in "~/.ssh/id", "%d/id", "/id":
+        assert one(SYNC + "ssh.identityFile = %s\n" % name).ssh.identityFile == name
+
+
+@pytest.mark.parametrize("items, words", [
+    (["-A", "-p", "22"], ["-A", "-p", "22"]), (["-p 22", "-o  A=b c "], ["-p", "22", "-o", "A=b c "]), (["-oA=b c"], ["-oA=b c"]),
+    (["-l", "ssh"], ["-l", "ssh"]), (["-i", "/d/ssh key"], ["-i", "/d/ssh key"]), (["-o", "ProxyCommand=ssh x"], ["-o", "ProxyCommand=ssh x"]),
+    (["--x y"], ["--x y"])])
+def test_an_option_and_its_value_may_stand_in_one_item(items, words):
+    config = load(json.dumps({"sync": [{"source": "/x", "target": "h:", "ssh": {"_extra": items}}]}))
+    assert config.syncs[0].ssh._extra == tuple(words) and config.warnings == []
+
+
+@pytest.mark.parametrize("lines, binary, words", [
+    ("", "/usr/bin/ssh", "/usr/bin/ssh becomes ssh.binary"), ("ssh.binary = ssh2\n", "ssh2", "/usr/bin/ssh is left out, as ssh.binary says ssh2")])
+def test_a_whole_command_line_among_the_arguments_of_ssh(lines, binary, words):
+    config = load(SYNC + "ssh._extra =\n  -4\n  /usr/bin/ssh -p 22 -o 'A=b c'\n" + lines)
+    assert config.syncs[0].ssh._extra == ("-4", "-p", "22", "-o", "A=b c") and config.syncs[0].ssh.binary == binary
+    assert config.warnings == ["F:4: ssh._extra: is a whole command line: its arguments are taken, " + words]
+
+
+def test_the_xargs_table_of_lsyncd_is_accepted():
+    sync = {"mode": "rsyncssh", "source": "/x", "host": "h", "targetdir": "d", "xargs": {"binary": "/usr/bin/xargs", "delimiter": "\0", "_extra": ["-n", "5"]}}
+    assert one(json.dumps({"sync": [sync]})).xargs.delimiter == "\0"
+    assert one(REMOTE + "xargs.binary = /usr/bin/xargs\nxargs.delimiter = \\000\n").xargs.binary == "/usr/bin/xargs"
+
+
+# ---- pairs of the command line -----------------------------------------------------------------
+
+def test_pairs_of_every_mode_keep_their_order(here):
+    syncs = load(None, ("rsyncssh", {"source": "a", "host": ["h"], "targetdir": "~/d", "ssh._extra": ["-p", "22"]}, "-rsyncssh a h ~/d"), ("b", "c"),
+                 ("direct", {"source": "d", "target": ["e"]}, "-direct d e")).syncs
+    assert [(sync.name, sync.mode, sync.target) for sync in syncs] == [
+        ("sync1", "rsyncssh", b"h:d/"), ("sync2", "rsync", here + b"/c/"), ("sync3", "direct", here + b"/e/")]
+    assert syncs[0].ssh._extra == ("-p", "22")
+    assert fits(errors(None, ("direct", {"source": "d", "target": ["h:e"]}, "-direct d h:e")), "-direct d h:e: target: h:e is on another host; ")
+
+
+# ---- the guide that users know -----------------------------------------------------------------
+
+SETTINGS = """[settings]
+logfile = /var/log/lsyncd/lsyncd.log
+statusFile = /var/log/lsyncd/lsyncd.status
+statusInterval = 30
+"""
+SHARED = {"logfile": "/var/log/lsyncd/lsyncd.log", "statusFile": "/var/log/lsyncd/lsyncd.status", "statusInterval": 30}
+TWO_WAY = {"archive": True, "compress": False, "whole_file": False, "sparse": True, "update": True, "temp_dir": "/tmp/", "links": True, "times": True,
+           "protect_args": False, "acls": True, "verbose": True}
+TWO_WAY_INI = "".join("rsync.%s = %s\n" % (key, {True: "true", False: "false"}.get(value, value)) for key, value in TWO_WAY.items())
+ARCHIVED = {"links", "perms", "times", "group", "owner", "devices", "specials", "archive", "protect_args"}
+EXTRA = "/usr/bin/ssh -l user -p 22 -i /home/user/.ssh/id_rsa -o StrictHostKeyChecking=no"
+
+GUIDE = {
+    "direct": ("""[sync a]
+mode = default.direct
+source = /home/e.orlov/source_dir
+target = /home/e.orlov/target_dir
+""", {"mode": "default.direct", "source": "/home/e.orlov/source_dir", "target": "/home/e.orlov/target_dir"},
+               {"mode": "direct", "source": b"/home/e.orlov/source_dir", "target": b"/home/e.orlov/target_dir/", "local": True, "delay": 1}, ARCHIVED, {}),
+    "rsync": ("""[sync a]
+mode = default.rsync
+source = /home/e.orlov/source_dir
+target = eorlov.org:~/target_dir
+delay = 15
+exclude =
+    .git/
+    vendor/
+    web/node_modules
+    bundled/
+rsync.archive = true
+rsync.compress = true
+""", {"mode": "default.rsync", "source": "/home/e.orlov/source_dir", "target": "eorlov.org:~/target_dir", "delay": 15,
+      "exclude": [".git/", "vendor/", "web/node_modules", "bundled/"], "rsync": {"archive": True, "compress": True}},
+              {"mode": "rsync", "target": b"eorlov.org:target_dir/", "local": False, "delay": 15,
+               "excluded": [b".git/", b"vendor/", b"web/node_modules", b"bundled/"]}, ARCHIVED | {"compress"}, {}),
+    "rsyncssh": ("""[sync a]
+mode = default.rsyncssh
+source = /home/e.orlov/source_dir
+host = eorlov.org
+excludeFrom = lsyncd.exclude
+target = ~/target_dir
+rsync.archive = true
+rsync.compress = true
+rsync.whole_file = false
+ssh.port = 22
+""", {"mode": "default.rsyncssh", "source": "/home/e.orlov/source_dir", "host": "eorlov.org", "excludeFrom": "lsyncd.exclude", "target": "~/target_dir",
+      "rsync": {"archive": True, "compress": True, "whole_file": False}, "ssh": {"port": 22}},
+                 {"mode": "rsyncssh", "host": b"eorlov.org", "targetdir": b"target_dir", "target": b"eorlov.org:target_dir/", "local": False, "delay": 15,
+                  "excluded": [b"*.tmp", b"cache/"]}, ARCHIVED | {"compress"}, {"port": 22}),
+    "both directions": ("""[sync a]
+mode = default.rsyncssh
+source = /path/to/dir
+host = eorlov.org
+targetdir = /path/to/dir/new_server
+excludeFrom = lsyncd.exclude
+delay = 10
+delete = true
+""" + TWO_WAY_INI + """ssh.port = 22
+ssh._extra = """ + EXTRA + "\n", {
+        "mode": "default.rsyncssh", "source": "/path/to/dir", "host": "eorlov.org", "targetdir": "/path/to/dir/new_server",
+        "excludeFrom": "lsyncd.exclude", "delay": 10, "delete": True, "rsync": TWO_WAY, "ssh": {"port": 22, "_extra": [EXTRA]}},
+                        {"mode": "rsyncssh", "host": b"eorlov.org", "targetdir": b"/path/to/dir/new_server", "target": b"eorlov.org:/path/to/dir/new_server/",
+                         "delay": 10, "delete": True, "excluded": [b"*.tmp", b"cache/"]},
+                        ARCHIVED - {"protect_args"} | {"sparse", "update", "acls", "verbose"},
+                        {"port": 22, "binary": "/usr/bin/ssh",
+                         "_extra": ("-l", "user", "-p", "22", "-i", "/home/user/.ssh/id_rsa", "-o", "StrictHostKeyChecking=no")}),
+    "a single file": ("""[sync a]
+mode = default.rsyncssh
+source = /etc/security
+host = eorlov.org
+targetdir = /etc/security
+delay = 10
+delete = false
+""" + TWO_WAY_INI + """rsync._extra =
+    --include=limits.conf
+    --exclude=*
+ssh.port = 22
+""", {"mode": "default.rsyncssh", "source": "/etc/security", "host": "eorlov.org", "targetdir": "/etc/security", "delay": 10, "delete": False,
+      "rsync": dict(TWO_WAY, _extra=["--include=limits.conf", "--exclude=*"]), "ssh": {"port": 22}},
+                      {"mode": "rsyncssh", "host": b"eorlov.org", "targetdir": b"/etc/security", "target": b"eorlov.org:/etc/security/", "delay": 10,
+                       "delete": False, "extra": [("+", b"limits.conf"), ("-", b"*")]},
+                      ARCHIVED - {"protect_args"} | {"sparse", "update", "acls", "verbose"}, {"port": 22}),
+}
+
+
+@pytest.mark.parametrize("name", GUIDE)
+@pytest.mark.parametrize("form", ["ini", "json"])
+def test_configurations_of_the_guide(name, form):
+    with open("lsyncd.exclude", "w") as file:
+        file.write("# what is not mirrored\n*.tmp\ncache/\n")
+    ini, sync, expected, on, ssh = GUIDE[name]
+    config = load(SETTINGS + ini if form == "ini" else json.dumps({"settings": SHARED, "sync": [dict(sync, name="a")]}))
+    assert (config.settings.logfile, config.settings.statusFile, config.settings.statusInterval) == (
+        b"/var/log/lsyncd/lsyncd.log", b"/var/log/lsyncd/lsyncd.status", 30)
+    assert len(config.warnings) == ("binary" in ssh)  # a whole command line as an argument of ssh
+    (found,) = config.syncs
+    facts = dict(vars(found), excluded=[pattern for sign, pattern, _where in found.rules], extra=signs(found.extra_rules))
+    assert {key: facts[key] for key in expected} == expected
+    assert {key for key, value in vars(found.rsync).items() if value is True} == on
+    assert {key: value for key, value in vars(found.ssh).items() if value != settings.scope("sync")["ssh." + key].default} == ssh
+
+
+@pytest.mark.parametrize("text", [
+    SETTINGS + """maxProcesses = 3
+[sync www]
+source = /var/www/html
+target =
+    1.0.0.2:/var/www/html
+    1.0.0.3:/var/www/html
+rsync.verbose = yes
+rsync.update = yes
+rsync.perms = yes
+rsync.group = yes
+rsync.owner = yes
+""", json.dumps({"settings": dict(SHARED, maxProcesses=3), "sync": [{
+        "name": "www", "source": "/var/www/html", "target": ["1.0.0.2:/var/www/html", "1.0.0.3:/var/www/html"], 
+        "rsync": dict.fromkeys(["verbose", "update", "perms", "group", "owner"], True)}]})])
+def test_several_servers_as_in_the_guide(text):
+    config = load(text)
+    assert config.settings.maxProcesses == 3
+    assert all({name for name, value in vars(sync.rsync).items() if value is True} == {"links", "times", "verbose", "update", "perms", "group", "owner",
+                                                                                       "protect_args"} for sync in config.syncs)
+    assert [(sync.name, sync.source, sync.target) for sync in config.syncs] == [
+        ("www/1", b"/var/www/html", b"1.0.0.2:/var/www/html/"), ("www/2", b"/var/www/html", b"1.0.0.3:/var/www/html/")]

@@ -29,6 +29,7 @@ def values(text):
     ("\ta\t=\tb\t", {"a": "b"}),
     ("Ab = CD", {"Ab": "CD"}),                                       # case is kept
     ("rsync.archive = yes", {"rsync.archive": "yes"}),
+    ("ssh.options.Xy = no", {"ssh.options.Xy": "no"}),
     ("a = b = c", {"a": "b = c"}),                                   # the first = divides
     ("a == b", {"a": "= b"}),
     ("a =", {"a": ""}),

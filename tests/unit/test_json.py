@@ -20,6 +20,7 @@ def read(text):
     ('{"sync": [{"a": 1}, {"a": 2}]}', [("sync", {"a": 1}), ("sync", {"a": 2})]),
     ('{"sync": {"a": 1}}', [("sync", {"a": 1})]),
     ('{"sync": [{"rsync": {"archive": true, "_extra": ["x"]}}]}', [("sync", {"rsync.archive": True, "rsync._extra": ["x"]})]),
+    ('{"sync": [{"ssh": {"port": 1, "options": {"A": "b", "C": false}}}]}', [("sync", {"ssh.port": 1, "ssh.options.A": "b", "ssh.options.C": False})]),
     ('{"sync": [{"a": "\\udcff \\u00e9 % ; #"}]}', [("sync", {"a": "\udcff \u00e9 % ; #"})]),
 ])
 def test_values(text, expected):
@@ -28,10 +29,10 @@ def test_values(text, expected):
 
 
 def test_each_entry_and_section_tells_where_it_stands():
-    sections, _errors = json.read('{"settings": {"a": 1}, "sync": [{"b": 1}, {"rsync": {"c": 1}}]}', "F")
+    sections, _errors = json.read('{"settings": {"a": 1}, "sync": [{"b": 1}, {"rsync": {"c": 1, "d": {"e": 1}}}]}', "F")
     assert [section.where for section in sections] == ["F: settings", "F: sync[0]", "F: sync[1]"]
     assert [entry.where for section in sections for entry in section.entries] == [
-        "F: settings.a", "F: sync[0].b", "F: sync[1].rsync.c"]
+        "F: settings.a", "F: sync[0].b", "F: sync[1].rsync.c", "F: sync[1].rsync.d.e"]
 
 
 @pytest.mark.parametrize("text, expected", [

@@ -3,6 +3,8 @@
 Random operations on a source that is a dictionary are told to a Sync as the watch would tell them; its jobs are
 run step by step, while more operations happen, by a model of rsync that changes a dictionary, and that fails now
 and then: killed half-way, some files unreadable, a receiver that is broken. When all is quiet both must be equal.
+Where renames are done on the target, a model of the far side does them, and it, too, is killed now and then, or its
+answer is lost.
 What is left out: hard links, and lost events together with times that lie (`honest = False`): after these, a full sync
 trusts size and time.
 """
@@ -16,11 +18,12 @@ import pytest
 
 from world import config, filter_of
 
-from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE, Move
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import Verdict
+from lsyncd_lite.mirror.job import FULL, PROBE, REMOVAL, RENAMES, Verdict
 from lsyncd_lite.mirror.queue import Queue
-from lsyncd_lite.mirror.rsync import FULL, PROBE, REMOVAL, Rsync
+from lsyncd_lite.mirror.rsync import Rsync
+from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
 
 SEEDS, STEPS = 250, 160
@@ -62,15 +65,16 @@ class Disk:
         self.tree, self.now, self.there = {}, 0.0, True
         self.ids = 0                      # a directory is known by its data: a number
         self.watched, self.events = {0}, []
+        self.tells_moves = False
         self.times = [EPOCH - 100, EPOCH - 50, EPOCH + 1e6]
 
     # ---- what a Source tells
 
     def lstat(self, path):
         if not path:
-            return SimpleNamespace(st_mode=stat.S_IFDIR)
+            return SimpleNamespace(st_mode=stat.S_IFDIR, st_mtime_ns=0)
         thing = self.tree.get(path)
-        return thing and SimpleNamespace(st_mode=MODES[thing.kind], st_mtime=thing.mtime, st_size=1, st_nlink=1)
+        return thing and SimpleNamespace(st_mode=MODES[thing.kind], st_mtime=thing.mtime, st_mtime_ns=0, st_size=1, st_nlink=1)
 
     def is_directory(self):
         return self.there
@@ -93,8 +97,7 @@ class Disk:
         return EPOCH + self.now
 
     def tell(self, path, marks, appeared=False):
-        directory, _slash, name = path.rpartition(b"/")
-        number = self.tree[directory].data if directory else 0
+        name, number = path.rpartition(b"/")[2], self.number(path)
         if number in self.watched:
             self.events.append((number, name, marks, kind(self.tree, path) == "d" if appeared else self.gone_kind == "d", appeared))
 
@@ -112,8 +115,9 @@ class Disk:
         return wall if self.honest or self.rnd.random() < 0.4 else self.rnd.choice(self.times)
 
     def operate(self):
+        writes = 1 if self.tells_moves and self.rnd.random() < 0.8 else 6
         getattr(self, self.rnd.choice(
-            ["write"] * 6 + ["delete", "delete", "mkdir", "mkdir", "rename", "rename", "rename", "chmod", "link", "remove", "leave", "replace"]))()
+            ["write"] * writes + ["rename"] * (6 - writes) + ["delete", "delete", "mkdir", "mkdir", "rename", "rename", "rename", "chmod", "link", "remove", "leave", "replace"]))()
 
     def write(self, path=None):
         path = path or self.rnd.choice([self.new(), self.any("f") or self.new()])
@@ -163,11 +167,28 @@ class Disk:
                 return
             del self.tree[path]
         directories = [self.tree[name].data for name in under(self.tree, origin) if self.tree[name].kind == "d"]
+        paths = self.paths()
         moved = {path + name[len(origin):]: self.tree.pop(name) for name in under(self.tree, origin)}
         self.gone_kind = moved[path].kind
+        is_dir = moved[path].kind == "d"
+        if (self.tells_moves and self.number(origin) in self.watched and self.number(path) in self.watched
+                and not (is_dir and moved[path].data not in self.watched)):
+            self.events.append((None, paths, Move(b"/src/" + origin, b"/src/" + path, is_dir), None, None))
+            self.tree.update(moved)
+            return
         self.tell(origin, PLACE)
         self.tree.update(moved)
         self.tell(path, WHOLE if directories else FRESH, True)
+
+    def number(self, path):
+        directory = path.rpartition(b"/")[0]
+        return self.tree[directory].data if directory else 0
+
+    def paths(self):
+        """Return {number: path} of the directories."""
+        found = {thing.data: path for path, thing in self.tree.items() if thing.kind == "d"}
+        found[0] = b""
+        return found
 
     def leave(self):
         """A subtree is moved out of the source, and maybe another comes in, with files as old as may be."""
@@ -203,18 +224,21 @@ class Disk:
     # ---- what the watch tells
 
     def read(self):
-        """Return the changes since the last time, as watch.tree.Tree.translate does."""
-        changed = {}
-        for number, name, marks, is_dir, appeared in self.events:
+        """Return what has happened since the last time, as watch.tree.Tree.translate does."""
+        steps, changed = [], {}
+        for number, name, marks, is_dir, appeared in self.events + [(None, self.paths(), None, None, None)]:
+            if number is None:
+                steps.append({b"/src" + (b"/" + name[at] if name[at] else b""): names for at, names in changed.items() if at in name})
+                steps += [marks] if marks else []
+                changed = {}
+                continue
             names = changed.setdefault(number, {})
             old = names.get(name)
             if is_dir and appeared:
                 marks = WHOLE | FRESH if old else WHOLE
             names[name] = (marks | old[0] if old else marks, is_dir if old is None or old[1] is is_dir else None)
         self.forget()
-        paths = {thing.data: path for path, thing in self.tree.items() if thing.kind == "d"}
-        paths[0] = b""
-        return {b"/src" + (b"/" + paths[number] if paths[number] else b""): names for number, names in changed.items() if number in paths}
+        return steps
 
     def forget(self):
         """Watch all that is there; what was not read is not told."""
@@ -227,7 +251,8 @@ class Child:
 
     def __init__(self, job, disk, target, rnd, troubles, broken):
         self.job, self.disk, self.target = job, disk, target
-        self.filter, self.receiver_filter = filter_of(job), filter_of(job, "receiver")
+        if job.purpose != RENAMES:
+            self.filter, self.receiver_filter = filter_of(job), filter_of(job, "receiver")
         self.content = b"--checksum" in job.argv or b"--ignore-times" in job.argv
         self.deletes = b"--delete" in job.argv
         self.missing = b"--delete-missing-args" in job.argv
@@ -239,7 +264,8 @@ class Child:
             self.life, self.end = rnd.choice([0, 0, 1, 2, 3, 5]), rnd.choice([-9, 10, 12, 30, 255] + [1] * (rnd.random() < 0.3))
         elif troubles and trouble < 0.35:
             self.unlucky = lambda: rnd.random() < 0.4
-        self.steps = self.refused() if broken and self.missing and self.gone() else self.work()
+        self.rnd, self.troubles = rnd, troubles
+        self.steps = self.renames() if job.purpose == RENAMES else self.refused() if broken and self.missing and self.gone() else self.work()
 
     def names(self):
         return [name[2:] for name in self.job.stdin.split(b"\0")[:-1]]
@@ -264,6 +290,37 @@ class Child:
             return False
 
     # ---- what it does
+
+    def renames(self):
+        """The far side's script: renames, and an answer that may get lost."""
+        fields, failed, number, deaf = self.job.stdin.split(b"\0")[1:-1], [], 0, self.troubles and self.rnd.random() < 0.2
+        while fields:
+            word, origin, path = fields[:3]
+            del fields[:3]
+            yield
+            if word == b"t":
+                failed += [number] * (self.troubles and self.rnd.random() < 0.1)
+            elif not self.rename(origin, path) or self.unlucky():
+                failed.append(number)
+            number += 1
+        self.output.append(b"equal: failed " + b" ".join(b"%d" % one for one in failed) if failed else b"equal: done")
+        if deaf:
+            self.status, self.output = self.rnd.choice([(255, [b"Connection closed"]), (0, [b"nonsense"])])
+
+    def rename(self, origin, path):
+        if self.unlucky() or origin not in self.target or any(kind(self.target, parent) != "d" for parent in parents(origin)):
+            return False
+        for parent in parents(path):
+            if parent not in self.target:
+                self.target[parent] = Thing("d", None, 0, 0)
+            elif kind(self.target, parent) != "d":
+                return False
+        if kind(self.target, path) == "d" and children(self.target, path) or (
+                path in self.target and kind(self.target, path) != "d" and kind(self.target, origin) == "d"):
+            return False
+        self.target.pop(path, None)
+        self.target.update({path + name[len(origin):]: self.target.pop(name) for name in under(self.target, origin)})
+        return True
 
     def work(self):
         if self.job.purpose == PROBE:
@@ -363,12 +420,13 @@ def parents(path):
 class Story:
     """One seed: a source, a target, a Sync between them."""
 
-    def __init__(self, seed, honest, rules=None):
+    def __init__(self, seed, honest, rules=None, mode="rsync"):
+        self.mode = mode
         self.rnd = rnd = random.Random(seed)
         self.honest = honest
         rules = rnd.choice(RULES[:3]) if rules is None else rules
         self.disk, self.target, self.children = Disk(rnd, honest, rules), {}, []
-        self.disk.now = 1.0
+        self.disk.now, self.disk.tells_moves = 1.0, mode == "rsyncssh"
         for _number in range(20):
             self.disk.operate()
         self.disk.forget()
@@ -384,8 +442,9 @@ class Story:
         self.sync = self.make(init)
 
     def make(self, init):
-        made = config(init=init, allowEmptySource=True, **self.keys)
-        sync = Sync(made, Rsync(made, {}), self.disk.now, EPOCH + self.disk.now, self.rnd.random, insist=True)
+        keys = dict(mode=self.mode, host=b"h", targetdir=b"/dst", target=b"h:/dst/", local=False) if self.mode == "rsyncssh" else {}
+        made = config(init=init, allowEmptySource=True, **dict(self.keys, **keys))
+        sync = Sync(made, {"rsync": Rsync, "rsyncssh": RsyncSsh}[self.mode](made, {}), self.disk.now, EPOCH + self.disk.now, self.rnd.random, insist=True)
         if self.honest and self.rnd.random() < 0.3:
             sync.queue = Queue(bound=6)
             if init:
@@ -399,8 +458,12 @@ class Story:
     # ---- what may come next
 
     def read(self):
-        for directory, names in self.disk.read().items():
-            self.sync.offer(directory, names, self.disk.now)
+        for step in self.disk.read():
+            if isinstance(step, Move):
+                self.sync.offer_move(step, self.disk.now)
+                continue
+            for directory, names in step.items():
+                self.sync.offer(directory, names, self.disk.now)
 
     def start(self, troubles):
         wall = EPOCH + self.disk.now
@@ -414,6 +477,7 @@ class Story:
 
     def no_two_touch_the_same(self, job):
         """Attributes of a directory and what is below it do not harm each other."""
+        assert not self.children or not job.moves and not any(child.job.moves for child in self.children)
         for child in self.children:
             for one, other in [(job, child.job), (child.job, job)]:
                 whole = [path for path, marks in one.entries if marks & WHOLE]
@@ -429,7 +493,7 @@ class Story:
         self.disk.tick()
         outcome = self.sync.on_exit(child.job, child.status, child.output, self.disk.now, EPOCH + self.disk.now)
         assert not outcome.fatal
-        if child.status not in (0, 23, 24):
+        if child.status not in (0, 23, 24) and not child.job.moves:
             assert outcome.verdict is not Verdict.OK or child.job.purpose == PROBE
 
     def wait(self):
@@ -488,10 +552,11 @@ def differences(target, source, keeps):
             if target.get(path) != source.get(path)}
 
 
+@pytest.mark.parametrize("mode", ["rsync", "rsyncssh"])
 @pytest.mark.parametrize("honest", [True, False], ids=["times tell the truth", "times lie"])
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_in_the_end_the_target_equals_the_source(seed, honest):
-    story = Story(seed, honest)
+def test_in_the_end_the_target_equals_the_source(seed, honest, mode):
+    story = Story(seed, honest, mode=mode)
     story.tell()
     assert differences(story.target, story.expected(), not story.keys["delete"]) == {}, "seed %d, honest=%s" % (seed, honest)
 

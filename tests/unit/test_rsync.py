@@ -374,6 +374,24 @@ def test_a_remote_target_cannot_keep_a_job_for_ever(target, table, environ, expe
             assert {"BatchMode=yes", "ConnectTimeout=30", "ServerAliveInterval=15"} <= set(values["--rsh"].split())
 
 
+@pytest.mark.parametrize("rsh, table, environ, expected", [
+    ("ssh -4", {"port": 22}, {}, b"--rsh=ssh -4 -p 22 -o BatchMode=yes "), (None, {"options": ("A=b c",)}, {}, b"--rsh=ssh -o 'A=b c' -o BatchMode=yes "),
+    (None, {"binary": "/opt/ssh"}, {b"RSYNC_RSH": b"ssh -4"}, b"--rsh=ssh -4 -o BatchMode=yes "), ("a 'script'", {}, {}, b"--rsh=a 'script'"),
+    ("a 'script'", {"port": 22}, {}, b"--rsh=a script -p 22"), (None, {"port": 22}, {b"RSYNC_RSH": b"script"}, b"--rsh=script -p 22")])
+def test_rsync_is_told_once_how_ssh_reaches_the_host(rsh, table, environ, expected):
+    for argv in argvs(target=b"h:d/", local=False, rsync={"rsh": rsh}, ssh=table, environ=environ):
+        (found,) = [word for word in argv if word.startswith((b"--rsh", b"-e"))]
+        assert found.startswith(expected) if expected.endswith(b" ") else found == expected
+
+
+def test_rsync_shares_the_connections_of_ssh():
+    made = config(target=b"h:d/", local=False)
+    (found,) = [word for word in Rsync(made, {}, b"/run/x").full([], Source({})).argv if word.startswith(b"--rsh=")]
+    assert b" -o ControlMaster=auto" in found and b" -o ControlPath=/run/x/" in found
+    for target, local in (b"h::m/", False), (b"rsync://h/m/", False), (b"/dst/", True):
+        assert not any(b"Control" in word for word in Rsync(config(target=target, local=local), {}, b"/run/x").full([], Source({})).argv)
+
+
 def test_a_local_target_needs_no_options_for_a_connection():
     assert not any(word.startswith((b"--rsh", b"--timeout", b"--contimeout")) for argv in argvs() for word in argv)
 

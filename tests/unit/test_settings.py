@@ -5,11 +5,12 @@ import re
 import pytest
 
 from lsyncd_lite.config import settings
-from lsyncd_lite.config.settings import BOOL, DELETE, FACILITY, FILE, LINES, MODE, SECONDS, TEXT
+from lsyncd_lite.config.settings import BOOL, DELETE, FACILITY, FILE, LINES, MODE, OPTIONS, SECONDS, TEXT
 
 ROWS = [(scope, name, key) for scope in ("settings", "sync") for name, key in settings.scope(scope).items()]
 WHOLE = settings.scope("sync")["maxDelays"].kind      # 1 or more
 SIZE = settings.scope("sync")["batchSizeLimit"].kind  # 0 or more
+PORT = settings.scope("sync")["ssh.port"].kind
 CHOICE = settings.scope("settings")["inotifyMode"].kind
 
 
@@ -39,11 +40,12 @@ def test_every_scope_is_known():
 SETTINGS = {"logfile", "pidfile", "nodaemon", "onepass", "statusFile", "statusInterval", "logfacility", "logident", "insist",
             "inotifyMode", "maxProcesses", "maxDelays", "delay", "shutdownTimeout", "onFatal"}
 SYNC = {"name", "mode", "source", "target", "delay", "maxDelays", "maxProcesses", "exclude", "excludeFrom", "filter",
-        "filterFrom", "delete", "init", "batchSizeLimit", "allowEmptySource"}
+        "filterFrom", "delete", "init", "batchSizeLimit", "allowEmptySource", "host", "targetdir", "ssh.binary", "ssh.identityFile",
+        "ssh.port", "ssh.options", "ssh._extra", "xargs.binary", "xargs.delimiter", "xargs._extra"}
 DEFAULTS = {"statusInterval": 10, "maxDelays": 1000, "delay": 15, "maxProcesses": 1, "delete": True, "init": True, "insist": False,
             "nodaemon": False, "onepass": False, "inotifyMode": "CloseWrite", "shutdownTimeout": 60, "onFatal": "isolate",
             "allowEmptySource": False, "rsync.links": True, "rsync.times": True, "rsync.protect_args": True,
-            "rsync.binary": "rsync", "rsync.archive": False}
+            "rsync.binary": "rsync", "rsync.archive": False, "ssh.binary": "ssh", "ssh.multiplex": True, "direct.atomic": False}
 SHORT = dict(acls="A", backup="b", checksum="c", compress="z", copy_dirlinks="k", copy_links="L", cvs_exclude="C", dry_run="n",
              executability="E", group="g", hard_links="H", ignore_times="I", ipv4="4", ipv6="6", keep_dirlinks="K", links="l",
              one_file_system="x", omit_dir_times="O", omit_link_times="J", owner="o", perms="p", protect_args="s",
@@ -81,6 +83,22 @@ def test_defaults_are_lsyncds():
     assert settings.scope("settings")["maxProcesses"].default is None
 
 
+def test_a_mode_may_have_defaults_of_its_own():
+    for mode in settings.MODES:
+        expected = {name: key.default for name, key in settings.scope("sync").items()}
+        if mode == "direct":
+            expected.update({"delay": 1, "rsync.archive": True})
+        assert settings.defaults(mode) == expected
+
+
+def test_modes_are_known_and_a_table_is_for_the_same_modes_throughout():
+    for _scope, _name, key in ROWS:
+        assert key.modes is None or set(key.modes.split()) < set(settings.MODES)
+        assert key.by_mode is None or set(key.by_mode) < set(settings.MODES)
+    modes = {table: {key.modes for key in settings.KEYS if key.scopes == table} for table in settings.TABLES}
+    assert modes == {"rsync": {None}, "ssh": {"rsync rsyncssh"}, "xargs": {"rsyncssh"}, "direct": {"direct"}}
+
+
 def test_both_scopes_see_what_they_share():
     for name in "delay", "maxDelays":
         assert settings.scope("settings")[name] is settings.scope("sync")[name]
@@ -99,7 +117,10 @@ def test_both_scopes_see_what_they_share():
     (DELETE, "true", True), (DELETE, "no", False), (DELETE, True, True), (DELETE, False, False),
     (DELETE, "startup", "startup"), (DELETE, "running", "running"),
     (FACILITY, "daemon", "daemon"), (FACILITY, "local7", "local7"), (FACILITY, "0", "0"), (FACILITY, "23", "23"), (FACILITY, 3, "3"),
-    (MODE, "rsync", "rsync"), (MODE, "default.rsync", "rsync"),
+    (MODE, "rsync", "rsync"), (MODE, "default.rsync", "rsync"), (MODE, "default.rsyncssh", "rsyncssh"), (MODE, "direct", "direct"),
+    (PORT, "22", 22), (PORT, 65535, 65535), (PORT, 1, 1),
+    (OPTIONS, "A=b", ("A=b",)), (OPTIONS, "A b c\n Bb = c=d \n\nC\t=\t'e f'", ("A=b c", "Bb=c=d", "C='e f'")), (OPTIONS, ["A=b", "C d"], ("A=b", "C=d")), (OPTIONS, [], ()),
+    (OPTIONS, ("A", "b c"), ("A=b c",)), (OPTIONS, ("A", True), ("A=yes",)), (OPTIONS, ("A", False), ("A=no",)), (OPTIONS, ("A", 5), ("A=5",)),
     (CHOICE, "CloseWrite", "CloseWrite"), (CHOICE, "Modify", "Modify"), (CHOICE, "CloseWrite or Modify", "CloseWrite or Modify"),
 ])
 def test_good_values(kind, raw, value):
@@ -121,6 +142,8 @@ NEVER = (None, "", {}, [[]], [None], [True], ["a\0"], ["\ud800"], "a\0b", "\ud80
     (LINES, [True, [["a"]], ["a", False]]),
     (DELETE, ["always", "Startup", "2", 2, [], ["startup"], "startup running"]),
     (FACILITY, ["24", 24, "-1", -1, "local8", "Daemon", "\u00b2", True, [], 1.5, "999999"]),
+    (PORT, ["0", "65536", -1, 70000, "ssh", True]),
+    (OPTIONS, ["A", "A=", "A= ", "=b", "A_b=c", "-oA=b", "A=b\nC", ["A=b\n"], True, 5, [["A=b"]]]),
     (MODE, ["nonsense", "default.", "default.nonsense", "Rsync", "rsync ", True, 1, []]),
     (CHOICE, ["closewrite", "Modify or CloseWrite", "CloseWrite,Modify", True, 1, []]),
 ])

@@ -8,25 +8,28 @@ from lsyncd_lite.config.config import SyncConfig
 from lsyncd_lite.mirror.filters import Filter
 
 
-def config(rsync=None, rules=(), extra_rules=(), **keys):
-    """Return the SyncConfig of /src → /dst/ with all defaults but the given ones; rsync: a dict for its table."""
-    values = {name: key.default for name, key in settings.scope("sync").items()}
-    table = {name[len("rsync."):]: value for name, value in values.items() if name.startswith("rsync.")}
-    table.update(rsync or {})
+def config(rules=(), extra_rules=(), mode="rsync", rsync=None, ssh=None, xargs=None, direct=None, **keys):
+    """Return the SyncConfig of /src → /dst/ with all defaults of its mode but the given ones; a dict for a table."""
+    values = settings.defaults(mode)
+    given = {"rsync": rsync, "ssh": ssh, "xargs": xargs, "direct": direct}
+    tables = {table: SimpleNamespace(**dict({name.partition(".")[2]: value for name, value in values.items()
+                                             if name.startswith(table + ".")}, **given[table] or {}))
+              for table in settings.TABLES}
+    if tables["rsync"].archive:
+        vars(tables["rsync"]).update({name: True for name in settings.ARCHIVE if name not in (rsync or {})})
     plain = {name: value for name, value in values.items() if "." not in name}
-    plain.update({"name": "www", "source": b"/src", "target": b"/dst/", "local": True,
+    plain.update({"name": "www", "mode": mode, "source": b"/src", "target": b"/dst/", "local": True,
                   "rules": tuple(rules), "extra_rules": tuple(extra_rules)})
-    plain.update(keys)
-    return SyncConfig(rsync=SimpleNamespace(**table), **plain)
+    return SyncConfig(**dict(plain, **tables, **keys))
 
 
 def file(mtime=0, size=1, nlink=1):
-    return SimpleNamespace(st_mode=stat.S_IFREG | 0o644, st_mtime=mtime, st_size=size, st_nlink=nlink)
+    return SimpleNamespace(st_mode=stat.S_IFREG | 0o644, st_mtime=mtime, st_mtime_ns=int(mtime * 1e9), st_size=size, st_nlink=nlink)
 
 
 def thing(kind):
     """kind: stat.S_IFDIR, S_IFLNK, S_IFIFO …"""
-    return SimpleNamespace(st_mode=kind | 0o755, st_mtime=0, st_size=1, st_nlink=2 if kind == stat.S_IFDIR else 1)
+    return SimpleNamespace(st_mode=kind | 0o755, st_mtime=0, st_mtime_ns=0, st_size=1, st_nlink=2 if kind == stat.S_IFDIR else 1)
 
 
 DIRECTORY, LINK, FIFO = thing(stat.S_IFDIR), thing(stat.S_IFLNK), thing(stat.S_IFIFO)

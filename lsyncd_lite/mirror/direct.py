@@ -1,0 +1,152 @@
+"""direct mode: which cp, mv and rm make places of a local target equal.
+
+A few files of one directory are copied, or removed, by one cp or rm. All else goes to
+a child of our own (system/equal.py), which looks at both sides and does the rest in bulk.
+The first sync is rsync's, where there is one. Nothing here looks at the target: a file
+system that hangs must not stop the daemon.
+"""
+
+import stat
+
+from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
+from lsyncd_lite.mirror.filters import Filter
+from lsyncd_lite.mirror.job import BATCH, FULL, PROBE, RENAMES, Job, Verdict, answer
+from lsyncd_lite.mirror.rsync import Rsync
+from lsyncd_lite.paths import join, show, split, to_bytes
+
+MOVES = 5000        # in one child
+_FEW = 100          # files that one cp or rm takes
+_LINES = b'cp --version 2>/dev/null; if command -v "$0" >/dev/null; then echo "equal: rsync"; fi'
+_NO_SOURCE, _NO_TARGET, _EMPTY_SOURCE = 3, 11, 25  # exit statuses of equal.py
+
+
+class Direct:
+    """The mode of one sync; `environ` (dict of bytes) is the environment of its children, child the argv of equal.py."""
+
+    def __init__(self, config, environ, child):
+        self.config = config
+        self.filter = Filter(config.rules + config.extra_rules)
+        self.takes_moves = config.delete in (True, "running")
+        self._rsync = Rsync(config, environ)
+        self._child = child
+        self._gnu = False         # cp is that of the GNU coreutils
+        self._has_rsync = True
+        self._sound = False       # the target was what it should be when it was met last
+
+    def probe(self):
+        """Return the Job that asks which cp there is, and if there is an rsync."""
+        return Job([b"sh", b"-c", _LINES, to_bytes(self.config.rsync.binary)], None, [], PROBE)
+
+    def plan(self, entries, source, settled, wall):
+        """Return the Jobs that make (path, marks) entries equal, as Rsync.plan does."""
+        if any(not path and marks & WHOLE for path, marks in entries):
+            if self._has_rsync:
+                return [self._rsync.full(entries, source)]
+            return [self._equal(FULL, entries, self.config.delete in (True, "startup"))]
+        jobs = self._few(entries, source, settled, wall) or [self._equal(BATCH, entries, self.takes_moves)]
+        if self.config.rsync.hard_links:
+            found = [source.lstat(path) for path, _marks in entries]
+            jobs[0].then_full = any(facts and stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1 for facts in found)
+        return jobs
+
+    def rename(self, moves, _source):
+        """Return the Job that does the first of the Moves; `moves` in it says which."""
+        job = self._equal(RENAMES, [], True, moves[:MOVES])
+        job.moves = moves[:MOVES]
+        return job
+
+    def _equal(self, purpose, entries, deletes, moves=()):
+        config = self.config
+        options = [(deletes, b"delete"), (self._gnu, b"gnu"), (config.direct.atomic, b"atomic"),
+                   (purpose == FULL and deletes and not config.allowEmptySource, b"refuse-empty")]
+        fields = [config.source, config.target, b" ".join([word for given, word in options if given]),
+                  b"%d" % len(self.filter.rules)]
+        fields += [to_bytes(rule.sign) + b" " + rule.pattern for rule in self.filter.rules]
+        for move in moves:
+            fields += [b"m", move.origin, move.place]
+        for path, marks in entries:
+            fields += [b"p", b"%d" % marks, path]
+        return Job(self._child, b"".join([field + b"\0" for field in fields]), entries, purpose)
+
+    def _few(self, entries, source, settled, wall):
+        """Return the Jobs for new content, or the removal, of a few files of one directory; None for all else.
+
+        A file with a time that the target may know is not for cp: where it is equal
+        already, copying would make two mirrors in both directions echo for ever.
+        """
+        directory = split(entries[0][0])[0]
+        if (len(entries) > _FEW or not self._sound or not self._gnu or self.config.direct.atomic
+                or self.config.maxProcesses > 1 or any(split(path)[0] != directory for path, _marks in entries)):
+            return None
+        parent = directory
+        while True:
+            facts = source.lstat(parent)
+            if facts is None or not stat.S_ISDIR(facts.st_mode):
+                return None
+            if not parent:
+                break
+            parent = split(parent)[0]
+        copied = 0
+        for path, marks in entries:
+            facts = source.lstat(path)
+            if not path or facts is None and self.filter.rules:
+                return None
+            if facts is None:
+                continue
+            copied += 1
+            if (marks & (WHOLE | FRESH | NEW) != FRESH or not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1
+                    or not settled < facts.st_mtime <= wall or self.filter.excludes(*split(path), False)):
+                return None
+        here, there = join(self.config.source, directory), join(self.config.target, directory)
+        if copied == len(entries):
+            argv = [b"cp", b"-a", b"--remove-destination", b"--", *[join(self.config.source, path) for path, _marks in entries],
+                    there.rstrip(b"/") + b"/"]
+        elif not copied and self.takes_moves:
+            argv = [b"rm", b"-rf", b"--", *[join(self.config.target, path) for path, _marks in entries]]
+        else:
+            return None
+        return [Job(argv, None, entries, BATCH),
+                Job([b"touch", b"-r", here, there], None, [(directory, PLACE)], BATCH)]  # its time is the source's
+
+    def verdict(self, job, status, output):
+        """Return (Verdict, words) for a job that ended, as Rsync.verdict does."""
+        if job.purpose == PROBE:
+            self._gnu = any(b"GNU coreutils" in line for line in output)
+            self._has_rsync = b"equal: rsync" in output
+            if not self._has_rsync:
+                return Verdict.REDO, "there is no %s: full syncs are done without it" % show(self.config.rsync.binary)
+            return Verdict.OK, None
+        if job.argv is not self._child:
+            verdict, words = Verdict.REDO, None  # then it is looked at more closely
+            if job.purpose == FULL:
+                verdict, words = self._rsync.verdict(job, status, output)
+            elif status == 0:
+                verdict = Verdict.OK
+            self._sound = verdict is Verdict.OK
+            return verdict, words
+        verdict, words = self._judge(job, status, output)
+        self._sound = verdict is Verdict.OK
+        return verdict, words
+
+    def _judge(self, job, status, output):
+        """Return (Verdict, words) for the end of our child."""
+        told = show(output[0]) if output else "no word"
+        if status is None:
+            return Verdict.AGAIN, told
+        failed = answer(output, job.size) if status == 0 else None
+        if job.moves:
+            job.done = [None if failed is None else number not in failed for number in range(len(job.moves))]
+        if status == _NO_TARGET:
+            job.entries = [(b"", WHOLE)]  # all of it is not there
+            return Verdict.AGAIN, "target %s is missing" % show(self.config.target)
+        if status == _NO_SOURCE:
+            return Verdict.AGAIN, "source %s is missing" % show(self.config.source)
+        if status == _EMPTY_SOURCE:
+            return Verdict.AGAIN, self._rsync.refused_empty
+        if failed is None:
+            return Verdict.AGAIN, "the copying child %s: %s" % (
+                "was killed by signal %d" % -status if status < 0 else "ended with %d" % status, told)
+        if job.moves or not failed:
+            return Verdict.OK, None
+        job.entries = [entry for number, entry in enumerate(job.entries) if number in failed]
+        return Verdict.PARTIAL, told

@@ -1,0 +1,95 @@
+"""rsyncssh mode: rsync, with renames done on the far side through ssh.
+
+Several renames travel in one call, as NUL-separated fields on the standard input of a
+small script for a POSIX shell, so that no name is ever part of a command line. What
+could not be renamed there is transferred and removed like everything else.
+"""
+
+from lsyncd_lite.mirror import ssh
+from lsyncd_lite.mirror.change import PLACE
+from lsyncd_lite.mirror.job import RENAMES, Job, Verdict, answer
+from lsyncd_lite.mirror.rsync import Rsync
+from lsyncd_lite.paths import show, split
+
+MOVES = 200  # in one call: as many numbers as their answer may hold in one line
+
+# With these rsync leaves alone, or keeps, what a rename would change.
+_KEEPS = ("dry_run", "existing", "backup", "update")
+_KEEPS_EXTRA = ("-n", "--dry-run", "-b", "--backup", "--existing", "--ignore-non-existing", "--max-delete", "--ignore-existing")
+
+# What ssh says when it has not even reached the other side: nothing was begun there.
+_UNREACHED = (b"ssh: connect to host ", b"ssh: Could not resolve hostname ")
+
+# The records are "m" ORIGIN PLACE, "t" TIME DIRECTORY, and "x", which fails. It stands in single
+# quotes, in one line and without "!", so that every login shell hands it on to sh as it is. A shell
+# reads lines, so NUL and newline change places with newline and \001; "x" stands for a rename that
+# has \001 in a name. k: are all parents of a path real directories? (with a second word: make them)
+_SCRIPT = b" ".join(line.strip() for line in rb"""
+tr "\000\n" "\n\001" | {
+x=$(printf "\001"); f=; n=0; CDPATH=;
+g() { IFS= read -r v || return 1; case $v in *$x*) v=$(printf %s "$v" | tr "\001" "\n"; echo x); v=${v%x};; esac; };
+k() { h=; t=$1; while case $t in */*) :;; *) false;; esac; do h=$h${t%%/*}; t=${t#*/};
+if [ -L "./$h" ]; then return 1; fi;
+if [ -d "./$h" ]; then :; elif [ "$2" ]; then mkdir "./$h" || return 1; else return 1; fi; h=$h/; done; };
+m() { k "$a" && k "$b" make || return 1;
+[ -e "./$a" ] || [ -L "./$a" ] || return 1;
+if [ -L "./$b" ]; then rm -f "./$b"; elif [ -d "./$b" ]; then rmdir "./$b" || return 1; fi;
+mv -f "./$a" "./$b"; };
+s() { k "$b" && [ -d "./$b" ] || return 1; if [ -L "./$b" ]; then return 1; fi; touch -c -d "@$a" "./$b"; };
+g; if cd "$v"; then
+while g; do case $v in
+m) g; a=$v; g; b=$v; m </dev/null;; t) g; a=$v; g; b=$v; s </dev/null;; *) false;;
+esac || f="$f $n"; n=$((n+1)); done;
+else f=" *"; cat >/dev/null; fi 2>/dev/null;
+echo "equal: ${f:+failed}${f:-done}"; }
+""".strip().split(b"\n"))
+
+
+class RsyncSsh(Rsync):
+    """The mode of one sync; as Rsync, and with renames."""
+
+    def __init__(self, config, environ, sockets=None):
+        super().__init__(config, environ, sockets)
+        self._call = ssh.command(config, environ, sockets) + [config.host, b"sh -c '" + _SCRIPT + b"'"]
+        self._dates = config.rsync.times and not config.rsync.omit_dir_times
+        self.takes_moves = (config.delete in (True, "running") and not any(getattr(config.rsync, key) for key in _KEEPS)
+                            and not any(word.startswith(_KEEPS_EXTRA) for word in config.rsync._extra))
+
+    def rename(self, moves, source):
+        """Return the Job that does the first of the Moves; `moves` in it says which.
+
+        The times of the directories that renames change are set in the same call.
+        """
+        job = Job(self._call, None, [], RENAMES, moves[:MOVES])
+        directories = dict.fromkeys(split(path)[0] for move in job.moves for path in move[:2])
+        fields = [self.config.targetdir if self.config.targetdir.startswith(b"/") else b"./" + self.config.targetdir]
+        for move in job.moves:
+            fields += [b"x"] if b"\001" in move.origin + move.place else [b"m", move.origin, move.place]
+        for directory in directories if self._dates else ():
+            facts = source.lstat(directory)
+            if facts is not None:
+                fields += [b"t", b"%d.%09d" % divmod(facts.st_mtime_ns, 10 ** 9), directory or b"."]
+                job.entries.append((directory, PLACE))
+        job.stdin = b"".join([field + b"\0" for field in fields])
+        return job
+
+    def verdict(self, job, status, output):
+        """Return (Verdict, words) for a job that ended, as Rsync does; `done` of a job says which renames were done."""
+        if job.purpose != RENAMES:
+            return super().verdict(job, status, output)
+        told = show(output[-1]) if output else "no answer"
+        if status is None:
+            return Verdict.AGAIN, told
+        if status < 0 or 128 < status:  # killed, or the connection broke
+            if not (status == 255 and any(line.startswith(_UNREACHED) for line in output)):
+                job.done = [None] * len(job.moves)
+            return Verdict.AGAIN, "ssh ended with %d: %s" % (status, told)
+        failed = answer(output, job.size) if status == 0 else None
+        if failed is None:
+            self.takes_moves = False
+            job.done = [False] * len(job.moves)
+            return Verdict.REDO, ("the far side runs no commands (status %d: %s): renames are transferred from now on"
+                                  % (status, told))
+        job.done = [number not in failed for number in range(len(job.moves))]
+        job.entries = [entry for number, entry in enumerate(job.entries, len(job.moves)) if number in failed]
+        return Verdict.LOOK if job.entries else Verdict.OK, None
