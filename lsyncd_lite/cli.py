@@ -62,8 +62,10 @@ def help_text():
 def parse(arguments):
     """Return ({option: value or list}, [words]) of command line arguments; raise ConfigError.
 
-    The option "pairs" is a list of (mode, values) in the order in which they were given. One or two hyphens are the same, and so are `-NAME VALUE` and `-NAME=VALUE`. An
-    option of two values is beyond what argparse says in one line without naming `--`.
+    "pairs" among the options is a list of (mode, values), in the order in which they
+    were given. One or two hyphens are the same, and so are `-NAME VALUE` and
+    `-NAME=VALUE`. An option of two values is beyond what argparse says in one line
+    without naming `--`.
     """
     known, given, words, rest = options(), {}, [], list(arguments)
     while rest:

@@ -24,10 +24,10 @@ class SyncConfig(SimpleNamespace):
 
     Besides: source (bytes, resolved, no trailing slash), target (bytes, as rsync wants
     it), local (bool: the target is a directory here), host (bytes, as ssh wants it) and
-    targetdir (bytes, absolute or relative to the home there, no trailing slash) of mode
-    rsyncssh, else None, rules (tuple of (sign, pattern as
-    bytes, where it stands) in the order in which the first match decides), extra_rules
-    (the same for what rsync is told by its own options).
+    targetdir (bytes, absolute or relative to the home there, no trailing slash), both
+    None but in mode rsyncssh, rules (tuple of (sign, pattern as bytes, where it stands)
+    in the order in which the first match decides), extra_rules (the same for what rsync
+    is told by its own options).
     """
 
     def same_pair(self, other):
@@ -102,7 +102,7 @@ def _over_ssh(text, directory):
     if host[:1] + host[-1:] == "[]":
         host = host[1:-1]
     if (not host or host.count(":") == 1 or bool(user) != bool(at) or user.startswith("-") or host.startswith("-")
-            or ":" in user or any(char in "/[] " or not char.isprintable() for char in text[:len(user)] + host)):
+            or ":" in user or any(char in "/[] " or not char.isprintable() for char in user + host)):
         raise ValueError("%s is no host; allowed: HOST or USER@HOST, a port goes to ssh.port" % show(text))
     rsync_host = "[%s]" % host if ":" in host else host
     return {"host": to_bytes(user + at + host), "targetdir": to_bytes(directory), "local": False,
@@ -183,8 +183,8 @@ class _Builder:
         known, values = settings.scope(kind), {}
         for entry in entries:
             name, key, item = _find(entry.key, known)
-            if (entry.key in settings.TABLES or key and key.kind is settings.OPTIONS) \
-                    and not getattr(entry.raw, "pairs", True):
+            is_table = entry.key in settings.TABLES or key is not None and key.kind is settings.OPTIONS and item is None
+            if is_table and not getattr(entry.raw, "pairs", True):
                 continue  # a table that sets nothing
             if key is None:
                 self.errors.append("%s: unknown key%s" % (entry.where, _hint(entry.key, known)))
@@ -259,7 +259,9 @@ class _Builder:
             syncs.append(SyncConfig(**dict(plain, **tables, name=name, source=source, rules=rules,
                                            extra_rules=extra_rules, **end)))
         return syncs
+
     def _wrong_modes(self, section, mode):
+        """Refuse keys of other modes."""
         known = settings.scope("sync")
         for entry in section.entries:
             key = _find(entry.key, known)[1]

@@ -16,7 +16,7 @@ from lsyncd_lite.paths import join, show, split, to_bytes
 
 MOVES = 5000        # in one child
 _FEW = 100          # files that one cp or rm takes
-_LINES = b'cp --version 2>/dev/null; if command -v "$0" >/dev/null; then echo "equal: rsync"; fi'
+_ASK = b'cp --version 2>/dev/null; echo "cp: $(command -v cp)"; echo "rsync: $(command -v "$0")"'
 _NO_SOURCE, _NO_TARGET, _EMPTY_SOURCE = 3, 11, 25  # exit statuses of equal.py
 
 
@@ -30,12 +30,13 @@ class Direct:
         self._rsync = Rsync(config, environ)
         self._child = child
         self._gnu = False         # cp is that of the GNU coreutils
+        self._cp = b"cp"          # where it is: looking for it costs a tenth of a short run
         self._has_rsync = True
         self._sound = False       # the target was what it should be when it was met last
 
     def probe(self):
         """Return the Job that asks which cp there is, and if there is an rsync."""
-        return Job([b"sh", b"-c", _LINES, to_bytes(self.config.rsync.binary)], None, [], PROBE)
+        return Job([b"sh", b"-c", _ASK, to_bytes(self.config.rsync.binary)], None, [], PROBE)
 
     def plan(self, entries, source, settled, wall):
         """Return the Jobs that make (path, marks) entries equal, as Rsync.plan does."""
@@ -99,7 +100,7 @@ class Direct:
                 return None
         here, there = join(self.config.source, directory), join(self.config.target, directory)
         if copied == len(entries):
-            argv = [b"cp", b"-a", b"--remove-destination", b"--", *[join(self.config.source, path) for path, _marks in entries],
+            argv = [self._cp, b"-a", b"--remove-destination", b"--", *[join(self.config.source, path) for path, _marks in entries],
                     there.rstrip(b"/") + b"/"]
         elif not copied and self.takes_moves:
             argv = [b"rm", b"-rf", b"--", *[join(self.config.target, path) for path, _marks in entries]]
@@ -112,7 +113,8 @@ class Direct:
         """Return (Verdict, words) for a job that ended, as Rsync.verdict does."""
         if job.purpose == PROBE:
             self._gnu = any(b"GNU coreutils" in line for line in output)
-            self._has_rsync = b"equal: rsync" in output
+            found = dict(line.partition(b": ")[::2] for line in output)
+            self._cp, self._has_rsync = found.get(b"cp") or b"cp", bool(found.get(b"rsync"))
             if not self._has_rsync:
                 return Verdict.REDO, "there is no %s: full syncs are done without it" % show(self.config.rsync.binary)
             return Verdict.OK, None

@@ -56,9 +56,9 @@ def answer(output, count):
 
     None where it is no answer: `equal: done` or `equal: failed NUMBER …` ("*": all).
     """
-    words = output[-1][len(ANSWER):].split() if output and output[-1].startswith(ANSWER) else [b""]
+    words = output[-1][len(ANSWER):].split() if output and output[-1].startswith(ANSWER) else []
     if words == [b"done"]:
         return set()
-    if words[0] != b"failed":
+    if words[:1] != [b"failed"]:
         return None
     return set(range(count)) if words[1:] == [b"*"] else {int(word) for word in words[1:] if word.isdigit()}

@@ -292,7 +292,7 @@ def _table_options(table):
 
 
 def _connection_options(config, environ, sockets):
-    """Return what reaches a remote target, and what keeps a job from waiting for ever, where the user has not said it."""
+    """Return what reaches a remote target and, where the user has not said it, keeps a job from waiting for ever."""
     rsh = config.rsync.rsh and to_bytes(config.rsync.rsh)
     options = []
     if not config.local:

@@ -24,7 +24,8 @@ LONGEST = 107 - 17 - 40 - 8 - 1
 def command(config, environ, sockets=None):
     """Return the words (bytes) that reach the host of a remote target: ssh and its options, without the host.
 
-    environ: dict of bytes; sockets: the directory (bytes) for ssh's control sockets, None: a connection for each job.
+    environ: dict of bytes. sockets: the directory (bytes) for ssh's control sockets, or
+    None: a connection for each job.
     """
     table = config.ssh
     words = _base(config, environ)

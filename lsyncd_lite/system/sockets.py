@@ -98,7 +98,8 @@ def _will_do(directory):
     if not re.fullmatch(rb"/[\w/.,:+@%-]+", directory):  # others need quotes in ssh's options
         return False
     facts = os.stat(directory)
-    return (stat.S_ISDIR(facts.st_mode) and facts.st_uid in (0, os.geteuid()) and os.access(directory, os.W_OK | os.X_OK)
+    return (stat.S_ISDIR(facts.st_mode) and os.access(directory, os.W_OK | os.X_OK)
+            and facts.st_uid in (0, os.geteuid())
             and (not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or bool(facts.st_mode & stat.S_ISVTX)))
 
 

@@ -281,7 +281,7 @@ class Tree:
             if not name:
                 self._about_itself(wd, mask, changed)
                 continue
-            key, is_dir, marks, unknown = (wd, name), bool(mask & IN_ISDIR), FRESH if mask & _CONTENT else PLACE, False
+            is_dir, key = bool(mask & IN_ISDIR), (wd, name)
             if not is_dir:
                 if mask & IN_CREATE and not self._create_is_change:
                     created[key] = None
@@ -293,25 +293,25 @@ class Tree:
                         renamed.pop(cookie, None)  # no target can have it yet
                     created.pop(key, None)
                     self._unclosed.pop(key, None)
-            move = None
+                if cookie not in renamed:
+                    _note(changed, wd, name, FRESH if mask & _CONTENT else PLACE, False)
+                    continue
+            move = origin = None
             if cookie in renamed:
-                if mask & IN_MOVED_TO:
+                if mask & IN_MOVED_FROM:
+                    renamed[cookie] = key
+                else:
                     origin = renamed.pop(cookie)
                     move = self._move(origin, key, is_dir)
-                    if move is None:
-                        _note(changed, *origin, PLACE, is_dir)
-                    else:
+                    if move is not None:
                         steps.append(self._by_path(changed))
                         changed = {}
-                else:
-                    renamed[cookie] = key
-            if is_dir:
-                marks, unknown = self._about_directory(wd, mask, cookie, name)
+            marks, unknown = self._about_directory(wd, mask, cookie, name) if is_dir else (FRESH, False)
             if move is not None and not unknown:
                 steps.append(move)
             elif cookie not in renamed:
-                if move is not None:  # not all that happened in it was told
-                    _note(changed, *origin, PLACE, True)
+                if origin is not None:  # not all that happened in it was told, or it is not known where it is
+                    _note(changed, *origin, PLACE, is_dir)
                 known = is_dir and marks and name in changed.get(wd, ())
                 _note(changed, wd, name, marks | FRESH if known else marks, is_dir)  # what was there may look the same
         for origin in renamed.values():  # whither is not known

@@ -458,7 +458,7 @@ def test_names_and_places_of_rules_do_not_make_another_pair():
 
 
 @pytest.mark.parametrize("more", ["delay = 1", "exclude = a", "rsync.archive = yes", "delete = no", "filter = + a", "rsync._extra = --exclude=a",
-                                  "maxProcesses = 2", "init = no"])
+                                  "maxProcesses = 2", "init = no", "ssh.port = 22", "ssh.options.A = b"])
 def test_another_value_makes_another_pair(more):
     assert not one(SYNC).same_pair(one(SYNC + more))
 
@@ -581,7 +581,7 @@ def test_forms_of_ssh_options(lines, table, options):
     assert one(json.dumps({"sync": [{"source": "/x", "target": "h:", "ssh": table}]})).ssh.options == options
 
 
-@pytest.mark.parametrize("options", [{"a.b": "c"}, {"A": None}, {"A": ["x"]}, {"A": {"B": "c"}}, {"A": "x\ny"}, {"": "x"}, ["A"], [1], "A", 1, True])
+@pytest.mark.parametrize("options", [{"a.b": "c"}, {"A": None}, {"A": ["x"]}, {"A": {"B": "c"}}, {"A": {}}, {"A": "x\ny"}, {"": "x"}, ["A"], [1], "A", 1, True])
 def test_what_are_no_ssh_options_is_an_error(options):
     assert len(errors(json.dumps({"sync": [{"source": "/x", "target": "h:", "ssh": {"options": options}}]}))) == 1
 
