@@ -31,14 +31,21 @@ def wait_until(condition, limit, every=0.2):
         time.sleep(every)
 
 
-def ini(source, target, delay, init, binary):
-    return ("[sync bench]\nmode = rsync\nsource = {}\ntarget = {}\ndelay = {}\ninit = {}\n".format(
-        source, target, delay, "yes" if init else "no") + ("rsync.binary = {}\n".format(binary) if binary else ""))
+def ini(keys):
+    """The text of a configuration of ours; keys is the table of a sync, tables within it have dotted keys."""
+    return "[sync bench]\n" + "".join("{} = {}\n".format(key, "yes" if value is True else "no" if value is False else value)
+                                      for key, value in keys.items())
 
 
-def lua(source, target, delay, init, binary):     # lsyncd 2.2.3 ends with a Lua error when told init = true
-    return 'settings {{ nodaemon = true }}\nsync {{ default.rsync, source = "{}", target = "{}", delay = {}{}{} }}\n'.format(
-        source, target, delay, "" if init else ", init = false", ', rsync = {{ binary = "{}" }}'.format(binary) if binary else "")
+def lua(keys):
+    """The same for lsyncd, which calls a mode default.MODE."""
+    def words(value):
+        return str(value).lower() if isinstance(value, (bool, int)) else '"{}"'.format(value)
+
+    items = ["default." + keys["mode"]]
+    items += ["{} = {}".format(key, words(value)) for key, value in keys.items() if key != "mode" and "." not in key]
+    items += ["{} = {{ {} = {} }}".format(*(key.split(".") + [words(value)])) for key, value in keys.items() if "." in key]
+    return "settings {{ nodaemon = true }}\nsync {{ {} }}\n".format(", ".join(items))
 
 
 def install(python, work):
@@ -51,20 +58,30 @@ def install(python, work):
 class Daemon:
     """A daemon in the foreground, mirroring source to target. Use as a context manager: it ends at the end of the block.
 
-    `side` is "ours" or "lsyncd"; `python` the interpreter of ours; configuration and log go to the directory `work`.
+    `side` is "ours" or "lsyncd"; `python` the interpreter of ours; configuration and log go to the directory `work`. `programs` is a
+    directory that comes first on its PATH. With mode rsyncssh the target is that directory of 127.0.0.1.
     """
 
-    def __init__(self, side, python, work, source, target, delay=1, init=False, binary=None):
+    def __init__(self, side, python, work, source, target, mode="rsync", delay=1, init=False, binary=None, programs=None):
         config = os.path.join(work, side + (".ini" if side == "ours" else ".lua"))
+        keys = {"mode": mode, "source": source, "delay": delay}
+        keys.update({"host": "127.0.0.1", "targetdir": target} if mode == "rsyncssh" else {"target": target})
+        if not init:    # lsyncd 2.2.3 ends with a Lua error when told init = true
+            keys["init"] = False
+        if binary:
+            keys["rsync.binary"] = binary
+        if programs:    # lsyncd's rsync takes ssh from the PATH, itself it does not
+            keys["ssh.binary"] = os.path.join(programs, "ssh")
         with open(config, "w") as file:
-            file.write((ini if side == "ours" else lua)(source, target, delay, init, binary))
+            file.write((ini if side == "ours" else lua)(keys))
         argv = [python, "-m", "lsyncd_lite"] if side == "ours" else ["lsyncd"]
         self.restless = 0       # how often settle() gave up
         self.log = os.path.join(work, side + ".log")
         self.started = time.monotonic()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(argv + ["-nodaemon", config], cwd=os.path.join(work, "ours"), stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=subprocess.STDOUT)
+                                            stdout=log, stderr=subprocess.STDOUT,
+                                            env=dict(os.environ, PATH=os.pathsep.join(filter(None, [programs, os.environ["PATH"]]))))
         self.proc = "/proc/{}/".format(self.process.pid)
 
     def __enter__(self):

@@ -14,7 +14,7 @@ import pytest
 
 pytest.register_assert_rewrite("harness")
 
-from harness import ROOT, Daemon, Rsync, processes, run, wait_for  # noqa: E402
+from harness import ROOT, Daemon, Recorder, Rsync, descendants, processes, run, sync, sync_by_ssh, wait_for  # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -94,6 +94,12 @@ def rsync(tmp_path):
     return lambda name="rsync", **options: Rsync(tmp_path / "binaries" / name, **options)
 
 
+@pytest.fixture
+def recorder(tmp_path):
+    """Make a program that records its calls and obeys: `recorder("ssh")`."""
+    return lambda name, real=None: Recorder(tmp_path / "recorders" / name, name, real or shutil.which(name))
+
+
 # ---- servers -----------------------------------------------------------------------------------
 
 def free_port():
@@ -132,45 +138,118 @@ def end(process):
         process.wait()
 
 
-Ssh = namedtuple("Ssh", "host rsh port")
+class Sshd:
+    """A sshd on loopback with keys of its own: `.host`, `.rsh` (the command that reaches it), `.options` (its arguments).
+
+    command: lines of sh that are run instead of whatever it is asked for, which is in $SSH_ORIGINAL_COMMAND;
+    config: more lines for its configuration.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, folder, command=None, config=()):
+        self.binary = shutil.which("sshd", path="/usr/sbin:/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
+        if not self.binary or not shutil.which("ssh") or not shutil.which("ssh-keygen"):
+            pytest.skip("openssh (sshd, ssh, ssh-keygen) is not installed")
+        self.folder, self.port, self.process = folder, free_port(), None
+        for key in ("host_key", "user_key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
+        (folder / "known_hosts").write_text("[127.0.0.1]:%d %s" % (self.port, (folder / "host_key.pub").read_text()))
+        forced = ""
+        if command:
+            (folder / "command").write_text("#!/bin/sh\n%s\n" % command)
+            (folder / "command").chmod(0o755)
+            forced = 'command="%s/command" ' % folder
+        (folder / "authorized_keys").write_text(forced + (folder / "user_key.pub").read_text())
+        (folder / "sshd_config").write_text("\n".join([
+            "Port %d" % self.port, "ListenAddress 127.0.0.1", "HostKey %s/host_key" % folder, "PidFile none", "UsePAM no",
+            "AuthorizedKeysFile %s/authorized_keys" % folder, "StrictModes no", "PermitRootLogin yes",
+            "PasswordAuthentication no", "MaxStartups 100:30:200", "LogLevel INFO",
+            *config, ""]))
+        (folder / "ssh_config").write_text("\n".join([
+            "Host *", "  Port %d" % self.port, "  User %s" % getpass.getuser(), "  IdentityFile %s/user_key" % folder,
+            "  IdentitiesOnly yes", "  UserKnownHostsFile %s/known_hosts" % folder, "  StrictHostKeyChecking yes",
+            "  BatchMode yes", ""]))
+        self.options = ["-F", "%s/ssh_config" % folder]
+        self.rsh = " ".join(["ssh"] + self.options)
+        self.start()
+
+    def start(self):
+        self.process = serve([self.binary, "-f", str(self.folder / "sshd_config"), "-D", "-e"], self.port, self.folder / "log")
+
+    def stop(self):
+        """End it and all its connections at once, as a host that goes down."""
+        self.process.send_signal(signal.SIGSTOP)
+        for pid in descendants(self.process.pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has ended with its parent
+        self.process.kill()
+        self.process.wait()
+
+    def connections(self):
+        """Return how many connections it has accepted so far."""
+        return (self.folder / "log").read_text(errors="replace").count("Accepted publickey")
 
 
 @pytest.fixture(scope="session")
-def ssh(tmp_path_factory):
-    """A sshd of our own on loopback: `.host`, and `.rsh`, the command that reaches it."""
-    sshd = shutil.which("sshd", path="/usr/sbin:/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
-    if not sshd or not shutil.which("ssh") or not shutil.which("ssh-keygen"):
-        pytest.skip("openssh (sshd, ssh, ssh-keygen) is not installed")
-    folder = tmp_path_factory.mktemp("ssh")
-    for key in ("host_key", "user_key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
-    shutil.copy(str(folder / "user_key.pub"), str(folder / "authorized_keys"))
-    port = free_port()
-    (folder / "known_hosts").write_text("[127.0.0.1]:%d %s" % (port, (folder / "host_key.pub").read_text()))
-    (folder / "sshd_config").write_text("\n".join([
-        "Port %d" % port, "ListenAddress 127.0.0.1", "HostKey %s/host_key" % folder, "PidFile none", "UsePAM no",
-        "AuthorizedKeysFile %s/authorized_keys" % folder, "StrictModes no", "PermitRootLogin yes",
-        "PasswordAuthentication no", "MaxStartups 100:30:200", "LogLevel ERROR", ""]))
-    (folder / "ssh_config").write_text("\n".join([
-        "Host *", "  Port %d" % port, "  User %s" % getpass.getuser(), "  IdentityFile %s/user_key" % folder,
-        "  IdentitiesOnly yes", "  UserKnownHostsFile %s/known_hosts" % folder, "  StrictHostKeyChecking yes",
-        "  BatchMode yes", ""]))
-    separation = Path("/run/sshd")  # sshd will not start without it
-    ours = ROOT and not separation.exists()
+def run_sshd():
+    """A directory that sshd will not start without."""
+    path = Path("/run/sshd")
+    ours = ROOT and not path.exists()
     if ours:
-        separation.mkdir(mode=0o755)
-    process = serve([sshd, "-f", str(folder / "sshd_config"), "-D", "-e"], port, folder / "log")
+        path.mkdir(mode=0o755)
+    yield
+    if ours and not any(path.iterdir()):
+        path.rmdir()
+
+
+@pytest.fixture(scope="session")
+def ssh(tmp_path_factory, run_sshd):
+    """The sshd of all tests that do not want one of their own."""
+    one = Sshd(tmp_path_factory.mktemp("ssh"))
     try:
-        rsh = "ssh -F %s/ssh_config" % folder
-        tried = subprocess.run(rsh.split() + ["127.0.0.1", "rsync --version"], stdin=subprocess.DEVNULL,
+        tried = subprocess.run(one.rsh.split() + [one.host, "rsync --version"], stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
         if tried.returncode:
             pytest.skip("ssh to our own sshd does not work: %r" % tried.stdout)
-        yield Ssh("127.0.0.1", rsh, port)
+        yield one
     finally:
-        end(process)
-        if ours and not any(separation.iterdir()):
-            separation.rmdir()
+        one.stop()
+
+
+@pytest.fixture
+def sshd(tmp_path, run_sshd):
+    """Start a sshd of the test's own: `sshd(command=…)`; see Sshd."""
+    started = []
+
+    def start(**options):
+        folder = tmp_path / ("sshd%d" % len(started))
+        folder.mkdir()
+        started.append(Sshd(folder, **options))
+        return started[-1]
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def mirror(request, src, dst, daemon):
+    """Start a daemon that mirrors src to dst in a mode, with archive: `mirror(mode, **keys)`.
+
+    through: the Sshd of rsyncssh, else the session's; keys are those of the sync, the rest is as for `daemon`.
+    """
+    def start(mode, through=None, settings=None, options=("-log", "all"), form="ini", wait=True, prefix=(), **keys):
+        if mode == "rsyncssh":
+            through = through or request.getfixturevalue("ssh")
+            table = sync_by_ssh(src, through.host, dst, **dict({"ssh": {"_extra": through.options}}, **keys))
+        else:
+            table = sync(src, dst, mode=mode, **keys)
+            if mode == "rsync":
+                table["rsync"] = dict({"archive": True}, **keys.get("rsync", {}))
+        return daemon(table, settings=settings, options=options, form=form, wait=wait, prefix=prefix)
+    return start
 
 
 Rsyncd = namedtuple("Rsyncd", "port folder")

@@ -133,6 +133,16 @@ def sync(source, target, name=None, **keys):
     return table
 
 
+def sync_by_ssh(source, host, targetdir, ssh=None, rsync=None, **keys):
+    """Return a sync of mode rsyncssh, archive on."""
+    table = {"mode": "rsyncssh", "source": str(source), "host": host, "targetdir": str(targetdir),
+             "rsync": dict({"archive": True}, **(rsync or {}))}
+    if ssh:
+        table["ssh"] = ssh
+    table.update(keys)
+    return table
+
+
 def render_ini(settings, syncs):
     """Return the INI text of a configuration."""
     lines = ["[settings]"] + list(_ini_lines(settings))
@@ -146,7 +156,7 @@ def render_ini(settings, syncs):
 def _ini_lines(table, prefix=""):
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _ini_lines(value, key + ".")
+            yield from _ini_lines(value, prefix + key + ".")
         elif isinstance(value, (list, tuple)):
             yield "%s%s =" % (prefix, key)
             yield from ("    " + item for item in value)
@@ -181,6 +191,23 @@ def processes(mark):
                 found[int(pid)] = Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:  # ended meanwhile, or somebody else's
             pass
+    return found
+
+
+def descendants(pid):
+    """Return the pids of all that runs below a process."""
+    below = {}
+    for one in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            parent = Path("/proc", one, "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+        except OSError:  # ended meanwhile
+            continue
+        below.setdefault(int(parent), []).append(int(one))
+    found, todo = [], [pid]
+    while todo:
+        children = below.get(todo.pop(), [])
+        found += children
+        todo += children
     return found
 
 
@@ -425,3 +452,60 @@ class Rsync:
 
     def say(self, content):
         (self.folder / "say").write_bytes(content)
+
+
+# ---- any program that a test wants to hear of ---------------------------------------------------
+
+_RECORDER = """#!/bin/sh
+cd_=%(folder)s
+printf '%%s\\0' "$@" > $cd_/new.$$
+mv $cd_/new.$$ $cd_/call.$$
+if [ -e $cd_/fail ]; then
+    read code < $cd_/fail
+    echo "told to fail with $code" >&2
+    exit $code
+fi
+[ -e $cd_/hold ] || exec %(real)s "$@"
+%(real)s "$@"
+code=$?
+: > $cd_/held.$$
+while [ -e $cd_/hold ]; do sleep 0.05; done
+rm -f $cd_/held.$$
+exit $code
+"""
+
+
+class Recorder:
+    """A program that records its calls, fails or waits when told to, and else is the real one; `.path` is where it is."""
+
+    def __init__(self, folder, name, real):
+        folder.mkdir(parents=True)
+        self.folder, self.path = folder, str(folder / name)
+        Path(self.path).write_text(_RECORDER % {"folder": folder, "real": real})
+        os.chmod(self.path, 0o755)
+
+    def calls(self):
+        """Return the argument lists of the calls so far, in order."""
+        calls = sorted(self.folder.glob("call.*"), key=lambda path: path.stat().st_mtime_ns)
+        return [[os.fsdecode(arg) for arg in path.read_bytes().split(b"\0")[:-1]] for path in calls]
+
+    def fail(self, code):
+        (self.folder / "fail").write_text("%d\n" % code)
+
+    def recover(self):
+        (self.folder / "fail").unlink()
+
+    def hold(self):
+        """Make calls wait after they have done their work, until `release`."""
+        (self.folder / "hold").touch()
+
+    def held(self):
+        """Return how many calls have done their work and wait."""
+        return len(list(self.folder.glob("held.*")))
+
+    def release(self):
+        (self.folder / "hold").unlink()
+
+    def before(self, path=None):
+        """Return the start of a command line that has this program first on its PATH."""
+        return ("env", "PATH=%s:%s" % (self.folder, path or os.environ["PATH"]))

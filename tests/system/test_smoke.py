@@ -2,13 +2,16 @@
 
 import signal
 
+import pytest
+
 from harness import make, sync, tree
 
 
-def test_a_tree_is_mirrored_at_the_start_and_while_it_changes(daemon, src, dst):
+@pytest.mark.parametrize("mode", ["rsync", "direct"])
+def test_a_tree_is_mirrored_at_the_start_and_while_it_changes(daemon, src, dst, mode):
     make(src, "a", "d/b", "d/e/c")
     make(dst, "stale/file")
-    one = daemon(sync(src, dst))
+    one = daemon(sync(src, dst, mode=mode))
     assert tree(src) == tree(dst)
     make(src, "new", "x/y/z")
     (src / "a").unlink()
