@@ -10,7 +10,7 @@ import time
 
 from lsyncd_lite.errors import ConfigError, Fatal, reason
 from lsyncd_lite.mirror.direct import Direct
-from lsyncd_lite.mirror.job import ANSWER, FULL, PROBE, RENAMES, Verdict
+from lsyncd_lite.mirror.job import ANSWER, FULL, Verdict
 from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
@@ -28,8 +28,6 @@ HEARTBEAT = 60.0     # seconds between two looks at what tells no events, and wr
 NAP, BURST_NAP = 0.002, 0.01
 BURST = 0.1          # seconds within which another event makes a burst
 GRACE = 2.0          # seconds between TERM and KILL for children that outstay the shutdown
-
-_SILENT = PROBE, RENAMES  # what such children print is for their mode
 
 
 class Daemon:
@@ -139,9 +137,7 @@ class Daemon:
 
     def _on_line(self, tag, line):
         """Log a line that a child printed."""
-        sync, job = tag
-        ours = job.purpose in _SILENT or line.startswith(ANSWER)
-        self._log("Exec" if ours else "Normal", "%s: %s" % (sync.config.name, show(line)))
+        self._log("Exec" if line.startswith(ANSWER) else "Normal", "%s: %s" % (tag[0].config.name, show(line)))
 
     def _read_events(self):
         if not self._readable:

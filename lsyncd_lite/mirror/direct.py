@@ -10,13 +10,14 @@ import stat
 
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import BATCH, FULL, PROBE, RENAMES, Job, Verdict, answer
+from lsyncd_lite.mirror.job import ANSWER, BATCH, FULL, PROBE, RENAMES, Job, Verdict, answer
 from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.paths import join, show, split, to_bytes
 
 MOVES = 5000        # in one child
 _FEW = 100          # files that one cp or rm takes
-_ASK = b'cp --version 2>/dev/null; echo "cp: $(command -v cp)"; echo "rsync: $(command -v "$0")"'
+_ASK = (b'case $(cp --version 2>/dev/null) in *"GNU coreutils"*) echo "equal: gnu cp";; esac; '
+        b'echo "equal: cp $(command -v cp)"; echo "equal: rsync $(command -v "$0")"')
 _NO_SOURCE, _NO_TARGET, _EMPTY_SOURCE = 3, 11, 25  # exit statuses of equal.py
 
 
@@ -112,9 +113,8 @@ class Direct:
     def verdict(self, job, status, output):
         """Return (Verdict, words) for a job that ended, as Rsync.verdict does."""
         if job.purpose == PROBE:
-            self._gnu = any(b"GNU coreutils" in line for line in output)
-            found = dict(line.partition(b": ")[::2] for line in output)
-            self._cp, self._has_rsync = found.get(b"cp") or b"cp", bool(found.get(b"rsync"))
+            found = dict(line[len(ANSWER):].partition(b" ")[::2] for line in output if line.startswith(ANSWER))
+            self._gnu, self._cp, self._has_rsync = b"gnu" in found, found.get(b"cp") or b"cp", bool(found.get(b"rsync"))
             if not self._has_rsync:
                 return Verdict.REDO, "there is no %s: full syncs are done without it" % show(self.config.rsync.binary)
             return Verdict.OK, None

@@ -378,7 +378,7 @@ class Run:
             self.shares.append((number, self.copies[path][2]))
             return
         self.copies[path] = here, there, number
-        self.size += len(path) + 11  # "./", NUL and a pointer
+        self.size += len(path) + 9  # NUL and a pointer
         if self.size > _ARGUMENTS:
             self._flush()
 
@@ -404,7 +404,8 @@ class Run:
     def _cp(self, directory, paths, copies):
         """Run one cp for paths of one directory (None: of any) and judge what it leaves behind.
 
-        Names begin with "./" and are relative to the source, which is our working directory.
+        The names are relative to the source, which is our working directory. ("./" before them
+        would make cp --parents give the mode of the source to the target, or to our own directory.)
         """
         base = self.target
         if self.atomic:
@@ -414,7 +415,7 @@ class Run:
         argv = [b"cp", b"-a"] + [b"--remove-destination"] * self.gnu + [b"--parents"] * (directory is None)
         import time
         started = time.time_ns()
-        status, output = _run(argv + [b"--"] + [b"./" + path for path in paths] + [base])
+        status, output = _run(argv + [b"--"] + paths + [base])
         if status == 0 and self.gnu and not self.atomic:
             return
         if any(line.endswith(_FULL_WORDS) for line in output):
