@@ -14,13 +14,13 @@ from collections import deque, namedtuple
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE, Move
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import Verdict
+from lsyncd_lite.mirror.moves import MOVES_KEPT, Moves
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.paths import below, join, split
 
 RETRY_LONGEST = 60.0   # seconds between two tries at a target that does not work
 FAILED_RETRY = 300.0   # seconds between two tries of a sync that failed for good
 ABSENT_RETRY = 1.0     # seconds between two looks for a missing source
-MOVES_KEPT = 10000     # renames that wait for a target; what comes then is transferred
 
 
 class State(enum.Enum):
@@ -49,9 +49,7 @@ class Sync:
         self.queue = Queue()
         self.held = Queue()
         self._after_full = Queue()  # what a full sync would not see, until it is planned
-        self.moves = []            # relative Moves that wait
-        self._moves_since = None   # the time of the oldest of them
-        self._ends = Queue(bound=float("inf"))  # where moves that are not done yet begin and end
+        self.moves = Moves()
         self.running = set()
         self._predecessors = set()  # running jobs of the sync that this one has inherited from
         self._ready = deque()      # planned jobs that wait for a process
@@ -123,14 +121,8 @@ class Sync:
             queue.graft(move.origin, move.place)
         self._put_back(self.queue, [(join(move.place, inside), marks & ~NEW | FRESH)  # a job may meet either name, or none
                                     for inside, marks in self._flying().below(move.origin)], now)
-        self.moves.append(move)
-        self._moves_since = now if self._moves_since is None else self._moves_since
-        self._note_ends([move])
+        self.moves.add(move, now)
         self._blocked.clear()
-
-    def _note_ends(self, moves):
-        for path in [path for move in moves for path in move[:2]]:
-            self._ends.add(path, WHOLE, 0)
 
     def lose_source(self, now):
         """Start nothing for a while: the source is not there, and nothing may be concluded from that."""
@@ -148,7 +140,7 @@ class Sync:
 
     def _add(self, path, marks, now):
         if marks & WHOLE and not marks & FRESH:  # a directory that has appeared
-            known = any(queue.related(path) for queue in (self.queue, self.held, self._flying(), self._ends))
+            known = self.moves.touches(path) or any(queue.related(path) for queue in (self.queue, self.held, self._flying()))
             marks |= FRESH if known or self.config.delete is not True else NEW
         self._put_back(self.queue, ((path, marks),), now)
         self._blocked.clear()
@@ -194,7 +186,7 @@ class Sync:
         return due if due is None or self.retry_at is None else max(due, self.retry_at)
 
     def _queue_due(self):
-        since = _earliest(self.queue.since, self._moves_since)
+        since = _earliest(self.queue.since, self.moves.since)
         if since is None or self.queue in self._blocked:
             return None
         if self.stopping:
@@ -222,7 +214,9 @@ class Sync:
         if not self._probe and not self._ready:
             queue_due = self._queue_due()
             if self.moves:  # whatever is due: they come first
-                self._plan_moves(source)
+                job = self.mode.rename(self.moves, source)
+                self.moves.take(job)
+                self._ready.append(job)
             elif queue_due is not None and queue_due <= now:
                 self._plan(self.queue, False, now, wall, source)
             else:
@@ -234,12 +228,6 @@ class Sync:
         elif not self.running and not self.pending:  # what had failed needs nothing any more
             self._works()
         return job
-
-    def _plan_moves(self, source):
-        job = self.mode.rename(self.moves, source)
-        del self.moves[:len(job.moves)]
-        job.since, self._moves_since = self._moves_since, self._moves_since if self.moves else None
-        self._ready.append(job)
 
     def _plan(self, queue, held, now, wall, source):
         """Turn what is in a queue, but for what touches running jobs, into ready jobs."""
@@ -279,7 +267,7 @@ class Sync:
         count = len(job.entries)
         verdict, words = self.mode.verdict(job, status, output)
         if job.moves:
-            self._judge_moves(job)
+            self._put_back(self.queue, self.moves.judge(job), job.since)
         if job is self._probe:
             if verdict not in (Verdict.AGAIN, Verdict.DIE) or not self.starting:
                 self._probe = None
@@ -331,24 +319,6 @@ class Sync:
             self.retry_at = now + FAILED_RETRY
         return Outcome(verdict, words, self.starting and self._must_start)
 
-    def _judge_moves(self, job):
-        """Queue what moves that ended have left undone; what may not have begun waits again."""
-        undone, kept = Queue(bound=float("inf")), []
-        for move, done in zip(job.moves, job.done or [None] * len(job.moves)):
-            undone.graft(move.origin, move.place)
-            if done is None:
-                kept.append(move)
-            if done is not True and job.done is not None:
-                undone.put_back([(path, WHOLE | FRESH) for path in move[:2]], job.since)
-        for move in self.moves:  # these go on with what the others should have left
-            undone.graft(move.origin, move.place)
-        self._put_back(self.queue, undone.entries(), job.since)
-        if kept:
-            self.moves[:0] = kept
-            self._moves_since = job.since
-        self._ends.clear()
-        self._note_ends(self.moves)
-
     def _succeeded(self, job, count, full, lasted, wall):
         if full:
             self.starting = False
@@ -381,9 +351,7 @@ class Sync:
         while self._ready:
             job = self._ready.popleft()
             self._put_back(self.held if job.held else self.queue, job.entries, job.since)
-            if job.moves:
-                self.moves[:0] = job.moves
-                self._moves_since = job.since
+            self.moves.put_back(job.moves, job.since)
 
     # ---- what others want to know ------------------------------------------------------------
 
@@ -395,7 +363,7 @@ class Sync:
             self._put_back(self.queue, queue.entries(), queue.since)
         for job in other.running:
             self._put_back(self.queue, [(path, marks & ~NEW) for path, marks in job.entries], job.since)
-        self._put_back(self.queue, [(path, WHOLE | FRESH) for path, _marks in other._ends.entries()], other.oldest)
+        self._put_back(self.queue, other.moves.places(), other.oldest)
 
     def released(self, job):
         """Take note of the end of a job of the sync that this one has inherited from."""
@@ -430,7 +398,7 @@ class Sync:
     @property
     def oldest(self):
         """The time of the oldest change that is not known to be on the target, or None."""
-        return _earliest(self.queue.since, self.held.since, self._after_full.since, self._moves_since,
+        return _earliest(self.queue.since, self.held.since, self._after_full.since, self.moves.since,
                          *[job.since for job in [*self.running, *self._ready]])
 
     @property
