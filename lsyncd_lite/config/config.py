@@ -9,10 +9,10 @@ import os
 import re
 from types import SimpleNamespace
 
-from lsyncd_lite.config import settings
+from lsyncd_lite.config import settings, targets
 from lsyncd_lite.config.section import Entry, Section
 from lsyncd_lite.errors import ConfigError, reason
-from lsyncd_lite.paths import below, show, to_bytes, to_text
+from lsyncd_lite.paths import below, show, to_bytes
 
 
 class Config(SimpleNamespace):
@@ -72,61 +72,6 @@ def _read(filename):
     else:
         from lsyncd_lite.config import ini as reader
     return reader.read(text, show(filename))
-
-
-def is_remote(target):
-    """Tell whether rsync takes a target (str) for a host: a colon before any slash (rsync(1), SYNOPSIS)."""
-    return target.startswith("rsync://") or ":" in target.partition("/")[0]
-
-
-def _by_rsync(text, mode, protected):
-    """Return what a SyncConfig says of a target of mode rsync or direct; raise ValueError."""
-    local = not is_remote(text)
-    if mode == "direct" and not local:
-        raise ValueError("%s is on another host; allowed: a directory of this one (mode direct)" % show(text))
-    if local:
-        text = to_text(os.path.abspath(to_bytes(text)))
-    elif text.startswith("-"):
-        raise ValueError("%s would be an option; allowed: a host that begins with no hyphen" % show(text))
-    else:
-        host, directory = _REMOTE.match(text).groups() if _REMOTE.match(text) else (None, "")
-        if directory.startswith("~") and (protected or directory.split("/")[0] == "~"):
-            text = "%s:%s" % (host, _from_home(directory))  # protect_args keeps a shell from expanding it
-    return {"target": to_bytes(text if text.endswith(("/", ":")) else text + "/"), "local": local,
-            "host": None, "targetdir": None}
-
-
-def _over_ssh(text, directory):
-    """Return what a SyncConfig says of a host (str) and a directory there; raise ValueError."""
-    user, at, host = text.rpartition("@")
-    if host[:1] + host[-1:] == "[]":
-        host = host[1:-1]
-    if (not host or host.count(":") == 1 or bool(user) != bool(at) or user.startswith("-") or host.startswith("-")
-            or ":" in user or any(char in "/[] " or not char.isprintable() for char in user + host)):
-        raise ValueError("%s is no host; allowed: HOST or USER@HOST, a port goes to ssh.port" % show(text))
-    rsync_host = "[%s]" % host if ":" in host else host
-    return {"host": to_bytes(user + at + host), "targetdir": to_bytes(directory), "local": False,
-            "target": to_bytes("%s%s:%s" % (user + at, rsync_host, directory.rstrip("/") + "/"))}
-
-
-def _from_home(directory):
-    """Return a directory (str) of another host so that ssh and rsync, which begin in the home, find it.
-
-    A tilde that is quoted would not be expanded; what begins with a hyphen would be an option.
-    """
-    if directory.startswith("~"):
-        tilde, _slash, rest = directory.partition("/")
-        if tilde != "~":
-            raise ValueError("%s: the home of another user is not known here; allowed: /DIR, DIR, ~ or ~/DIR"
-                             % show(directory))
-        directory = rest.lstrip("/") or "."
-    if directory.startswith(("-", "~")):
-        directory = "./" + directory
-    return directory.rstrip("/") or "/"
-
-
-# [USER@]HOST:DIR, where HOST may be an IPv6 address in brackets (rsync(1), SYNOPSIS); no HOST::MODULE.
-_REMOTE = re.compile(r"((?:[^/:@]*@)?(?:\[[^]/]*\]|[^/:\[]*)):(?!:)(.*)", re.DOTALL)
 
 
 class _Builder:
@@ -248,8 +193,8 @@ class _Builder:
         syncs = []
         for number, text in enumerate(values[many], 1):
             try:
-                end = (_over_ssh(text, values["targetdir"]) if mode == "rsyncssh"
-                       else _by_rsync(text, mode, rsync.protect_args))
+                end = (targets.over_ssh(text, values["targetdir"]) if mode == "rsyncssh"
+                       else targets.by_rsync(text, mode, rsync.protect_args))
             except ValueError as error:
                 self.errors.append("%s: %s" % (places[many], error))
                 continue
@@ -282,7 +227,7 @@ class _Builder:
             places.setdefault("targetdir", places["target"])
         try:
             if "targetdir" in values:
-                values["targetdir"] = _from_home(values["targetdir"])
+                values["targetdir"] = targets.from_home(values["targetdir"])
         except ValueError as error:
             self.errors.append("%s: %s" % (places["targetdir"], error))
             del values["targetdir"]
