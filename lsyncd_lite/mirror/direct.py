@@ -11,10 +11,10 @@ import stat
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ANSWER, BATCH, FULL, PROBE, RENAMES, Job, Verdict, answer
+from lsyncd_lite.mirror.moves import changed_directories
 from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.paths import join, show, split, to_bytes
 
-MOVES = 5000        # in one child
 _FEW = 100          # files that one cp or rm takes
 _ASK = (b'case $(cp --version 2>/dev/null) in *"GNU coreutils"*) echo "equal: gnu cp";; esac; '
         b'echo "equal: cp $(command -v cp)"; echo "equal: rsync $(command -v "$0")"')
@@ -51,13 +51,17 @@ class Direct:
             jobs[0].then_full = any(facts and stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1 for facts in found)
         return jobs
 
-    def rename(self, moves, _source):
-        """Return the Job that does the first of the Moves; `moves` in it says which."""
-        job = self._equal(RENAMES, [], True, moves[:MOVES])
-        job.moves = moves[:MOVES]
+    def rename(self, moves, source):
+        """Return the Job that does Moves; the directories that they change are made equal in the same run."""
+        changed = changed_directories(moves, source)
+        job = self._equal(RENAMES, [(path, PLACE) for path, facts in changed if facts is not None], True, list(moves))
+        missing = [(path, PLACE) for path, facts in changed if facts is None]
+        job.stdin += b"x\0\0\0" * len(missing)
+        job.entries += missing
         return job
 
     def _equal(self, purpose, entries, deletes, moves=()):
+        """Return a Job of our child."""
         config = self.config
         options = [(deletes, b"delete"), (self._gnu, b"gnu"), (config.direct.atomic, b"atomic"),
                    (purpose == FULL and deletes and not config.allowEmptySource, b"refuse-empty")]
@@ -68,7 +72,7 @@ class Direct:
             fields += [b"m", move.origin, move.place]
         for path, marks in entries:
             fields += [b"p", b"%d" % marks, path]
-        return Job(self._child, b"".join([field + b"\0" for field in fields]), entries, purpose)
+        return Job(self._child, b"".join([field + b"\0" for field in fields]), entries, purpose, moves)
 
     def _few(self, entries, source, settled, wall):
         """Return the Jobs for new content, or the removal, of a few files of one directory; None for all else.
@@ -139,7 +143,7 @@ class Direct:
         if job.moves:
             job.done = [None if failed is None else number not in failed for number in range(len(job.moves))]
         if status == _NO_TARGET:
-            job.entries = [(b"", WHOLE)]  # all of it is not there
+            job.entries = [(b"", WHOLE), *job.entries]  # all of it is not there
             return Verdict.AGAIN, "target %s is missing" % show(self.config.target)
         if status == _NO_SOURCE:
             return Verdict.AGAIN, "source %s is missing" % show(self.config.source)
@@ -148,7 +152,7 @@ class Direct:
         if failed is None:
             return Verdict.AGAIN, "the copying child %s: %s" % (
                 "was killed by signal %d" % -status if status < 0 else "ended with %d" % status, told)
-        if job.moves or not failed:
+        if not failed:
             return Verdict.OK, None
-        job.entries = [entry for number, entry in enumerate(job.entries) if number in failed]
-        return Verdict.PARTIAL, told
+        job.entries = [entry for number, entry in enumerate(job.entries, len(job.moves)) if number in failed]
+        return (Verdict.LOOK, None) if job.moves else (Verdict.PARTIAL, told)

@@ -4,8 +4,9 @@ Knows where those begin and end that are not known to be done, also while they r
 what is to be made equal instead where one could not be done. Knows nothing of targets.
 """
 
-from lsyncd_lite.mirror.change import FRESH, WHOLE
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
 from lsyncd_lite.mirror.queue import Queue
+from lsyncd_lite.paths import split
 
 MOVES_KEPT = 10000  # what comes when so many wait is transferred
 
@@ -36,6 +37,12 @@ class Moves(list):
         """Return the (path, marks) that make all of them needless."""
         return [(path, WHOLE | FRESH) for path, _marks in self._ends.entries()]
 
+    def forget(self):
+        """Forget what waits."""
+        self.clear()
+        self.since = None
+        self._ends.clear()
+
     def take(self, job):
         """Take out what a Job does, the first ones; it gets their age."""
         del self[:len(job.moves)]
@@ -57,17 +64,35 @@ class Moves(list):
         """
         undone = _unbounded()
         done = job.done or [None] * len(job.moves)
-        for move, was in zip(job.moves, done):
+        for move, was in [*zip(job.moves, done), *((move, True) for move in self)]:
+            above = undone.covering(move.origin)
             undone.graft(move.origin, move.place)
+            doubtful = [move.place] if above is not None and above & WHOLE else []
             if was is not True and job.done is not None:
-                undone.put_back([(path, WHOLE | FRESH) for path in move[:2]], job.since)
-        for move in self:
-            undone.graft(move.origin, move.place)
+                doubtful = move[:2]
+            undone.put_back([(path, WHOLE | FRESH) for path in doubtful], job.since)
         self.put_back([move for move, was in zip(job.moves, done) if was is None], job.since)
         self._ends.clear()
         for move in self:
             self._note(move)
         return undone.entries()
+
+
+def changed_directories(moves, source):
+    """Return [(directory, its lstat or None)] of where Moves take something out or in, by their names after all of them.
+
+    Their times change on the target when that is done there. Without an lstat one has
+    moved on, which is still to be told.
+    """
+    changed, left = _unbounded(), _unbounded()
+    for move in moves:
+        if move.is_dir:
+            changed.graft(move.origin, move.place)
+            left.add(move.origin, WHOLE, 0)
+        for path in move[:2]:
+            changed.add(split(path)[0], PLACE, 0)
+    found = [(path, source.lstat(path)) for path, _marks in changed.entries()]
+    return [(path, facts) for path, facts in found if facts is not None or left.covering(path) is None]
 
 
 def _unbounded():

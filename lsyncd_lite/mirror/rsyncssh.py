@@ -8,10 +8,9 @@ could not be renamed there is transferred and removed like everything else.
 from lsyncd_lite.mirror import ssh
 from lsyncd_lite.mirror.change import PLACE
 from lsyncd_lite.mirror.job import RENAMES, Job, Verdict, answer
+from lsyncd_lite.mirror.moves import changed_directories
 from lsyncd_lite.mirror.rsync import Rsync
-from lsyncd_lite.paths import show, split
-
-MOVES = 200  # in one call: as many numbers as their answer may hold in one line
+from lsyncd_lite.paths import show
 
 # With these rsync leaves alone, or keeps, what a rename would change.
 _KEEPS = ("dry_run", "existing", "backup", "update")
@@ -20,13 +19,14 @@ _KEEPS_EXTRA = ("-n", "--dry-run", "-b", "--backup", "--existing", "--ignore-non
 # What ssh says when it has not even reached the other side: nothing was begun there.
 _UNREACHED = (b"ssh: connect to host ", b"ssh: Could not resolve hostname ")
 
-# The records are "m" ORIGIN PLACE, "t" TIME DIRECTORY, and "x", which fails. It stands in single
+# The records are "m" ORIGIN PLACE, "t" TIME DIRECTORY, and "x", which fails. Its answer is one line,
+# and that is read up to 4096 bytes: too many that failed are all. It stands in single
 # quotes, in one line and without "!", so that every login shell hands it on to sh as it is. A shell
 # reads lines, so NUL and newline change places with newline and \001; "x" stands for a rename that
 # has \001 in a name. k: are all parents of a path real directories? (with a second word: make them)
 _SCRIPT = b" ".join(line.strip() for line in rb"""
 tr "\000\n" "\n\001" | {
-x=$(printf "\001"); f=; n=0; CDPATH=;
+x=$(printf "\001"); f=; n=0; c=0; CDPATH=;
 g() { IFS= read -r v || return 1; case $v in *$x*) v=$(printf %s "$v" | tr "\001" "\n"; echo x); v=${v%x};; esac; };
 k() { h=; t=$1; while case $t in */*) :;; *) false;; esac; do h=$h${t%%/*}; t=${t#*/};
 if [ -L "./$h" ]; then return 1; fi;
@@ -39,7 +39,8 @@ s() { k "$b" && [ -d "./$b" ] || return 1; if [ -L "./$b" ]; then return 1; fi; 
 g; if cd "$v"; then
 while g; do case $v in
 m) g; a=$v; g; b=$v; m </dev/null;; t) g; a=$v; g; b=$v; s </dev/null;; *) false;;
-esac || f="$f $n"; n=$((n+1)); done;
+esac || { f="$f $n"; c=$((c+1)); }; n=$((n+1)); done;
+if [ $c -gt 500 ]; then f=" *"; fi;
 else f=" *"; cat >/dev/null; fi 2>/dev/null;
 echo "equal: ${f:+failed}${f:-done}"; }
 """.strip().split(b"\n"))
@@ -56,20 +57,15 @@ class RsyncSsh(Rsync):
                             and not any(word.startswith(_KEEPS_EXTRA) for word in config.rsync._extra))
 
     def rename(self, moves, source):
-        """Return the Job that does the first of the Moves; `moves` in it says which.
-
-        The times of the directories that renames change are set in the same call.
-        """
-        job = Job(self._call, None, [], RENAMES, moves[:MOVES])
-        directories = dict.fromkeys(split(path)[0] for move in job.moves for path in move[:2])
+        """Return the Job that does Moves; the times of the directories that they change are set in the same call."""
+        job = Job(self._call, None, [], RENAMES, list(moves))
         fields = [self.config.targetdir if self.config.targetdir.startswith(b"/") else b"./" + self.config.targetdir]
         for move in job.moves:
             fields += [b"x"] if b"\001" in move.origin + move.place else [b"m", move.origin, move.place]
-        for directory in directories if self._dates else ():
-            facts = source.lstat(directory)
-            if facts is not None:
-                fields += [b"t", b"%d.%09d" % divmod(facts.st_mtime_ns, 10 ** 9), directory or b"."]
-                job.entries.append((directory, PLACE))
+        for directory, facts in changed_directories(moves, source) if self._dates else ():
+            time = facts and b"%d.%09d" % divmod(facts.st_mtime_ns, 10 ** 9)
+            fields += [b"t", time, directory or b"."] if facts and b"\001" not in directory else [b"x"]
+            job.entries.append((directory, PLACE))
         job.stdin = b"".join([field + b"\0" for field in fields])
         return job
 

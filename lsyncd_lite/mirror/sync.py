@@ -121,6 +121,8 @@ class Sync:
             queue.graft(move.origin, move.place)
         self._put_back(self.queue, [(join(move.place, inside), marks & ~NEW | FRESH)  # a job may meet either name, or none
                                     for inside, marks in self._flying().below(move.origin)], now)
+        if not move.is_dir:  # the kernel takes another MOVED_TO of the name for this one, whatever its cookie
+            self._put_back(self.queue, [(move.place, PLACE)], now)
         self.moves.add(move, now)
         self._blocked.clear()
 
@@ -268,6 +270,9 @@ class Sync:
         verdict, words = self.mode.verdict(job, status, output)
         if job.moves:
             self._put_back(self.queue, self.moves.judge(job), job.since)
+            if not self.takes_moves:  # any more
+                self._put_back(self.queue, self.moves.places(), job.since)
+                self.moves.forget()
         if job is self._probe:
             if verdict not in (Verdict.AGAIN, Verdict.DIE) or not self.starting:
                 self._probe = None

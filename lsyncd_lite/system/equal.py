@@ -4,7 +4,8 @@ A short-lived child of the daemon. It looks at both sides itself, renames, remov
 attributes with system calls, and leaves content to `cp` and large removals to `rm`, many
 names to a process. Its input is fields that end in NUL: source; target; options (words out
 of `delete`, `gnu`, `atomic`, `refuse-empty`); the number of rules; the rules, "- PATTERN";
-then records, counted from 0: `m` ORIGIN PLACE (rename on the target) and `p` MARKS PATH.
+then records, counted from 0: `m` ORIGIN PLACE (rename on the target), `p` MARKS PATH, and
+`x` with two fields that count for nothing, which fails.
 The last line of its output is `equal: done` or `equal: failed NUMBER…`.
 
 Every look is a look at a moment: whatever changes on the source afterwards is an event of
@@ -14,7 +15,6 @@ its own for the daemon. On the target nothing is ever reached through a symbolic
 import errno
 import os
 import stat
-import sys
 
 from lsyncd_lite.errors import reason
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
@@ -59,8 +59,7 @@ class Run:
         self.told_full = False
         self.work = None         # our own directory, for atomic
         self.here = {}           # directory of the source → it is a real one
-        self.real = set()        # directories of the target that are real ones
-        self.there = {b""}       # and can be written to
+        self.there = {b""}       # directories of the target that are real ones and can be written to
         self.stood = {}          # what stands for places below it → its record
         self.shares = []         # (record, the record that decides for it)
         self.touched = {}        # directories whose attributes are due at the end → record
@@ -133,11 +132,11 @@ class Run:
             if whole and _look(self.target) is None:
                 os.mkdir(self.target, 0o700)
             with os.scandir(self.target) as listing:
-                names = [entry.name for entry in listing]
+                entries = list(listing)
         except OSError as error:
             raise Stop(NO_TARGET, "cannot enter target %s: %s" % (show(self.target), reason(error)))
-        stale = [name for name in names if _is_work(name)]
-        if whole and self.refuse_empty and len(names) > len(stale) and not os.listdir(b"."):
+        stale = [entry.name for entry in entries if _is_work(entry.name) and entry.is_dir(follow_symlinks=False)]
+        if whole and self.refuse_empty and len(entries) > len(stale) and not os.listdir(b"."):
             raise Stop(EMPTY_SOURCE, "source %s is empty and target %s is not: refused to empty it"
                        % (show(self.source), show(self.target)))
         self._unlock(b"", os.stat(self.target), None)
@@ -155,7 +154,7 @@ class Run:
 
     def _move(self, number, origin, place):
         """Rename on the target, as `mv -T` does."""
-        if not self._is_real(_parent(origin)):
+        if not self._enter(_parent(origin), number, False):
             raise FileNotFoundError(errno.ENOENT, "origin")
         facts = os.lstat(self.target + origin)
         directory = _parent(place)
@@ -165,7 +164,6 @@ class Run:
                 break
             if not stat.S_ISDIR(found.st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "parent")
-        self._enter(_parent(origin), number)
         self._enter(directory, number)
         is_dir = stat.S_ISDIR(facts.st_mode)
         if is_dir and self._unlock(origin, facts, None):  # its ".." changes
@@ -178,8 +176,10 @@ class Run:
             os.rename(self.target + origin, self.target + place)
         self._touch(_parent(origin), number)
         self._touch(directory, number)
-        if is_dir:
-            self._forget()
+        if is_dir:  # what is due in it goes with it
+            self.there = {b""}
+            for touched in [touched for touched in self.touched if touched.startswith(origin + b"/")]:
+                self._touch(place + touched[len(origin):], self.touched.pop(touched))
 
     # ---- places
 
@@ -197,18 +197,18 @@ class Run:
         if _is_work(standing.partition(b"/")[0]):
             return
         here = _look(standing or b".")
-        directory, name = _parent(standing), standing[standing.rfind(b"/") + 1:]
-        if here is None or self._is_excluded(directory, name, here):
-            if self._is_real(directory):
-                self._enter(directory, number)
-                self._touch(directory, number)
-                there = _look(self.target + standing)
-                if there and not self._is_excluded(directory, name, there):
-                    self._gone(standing, stat.S_ISDIR(there.st_mode), number)
+        directory, name = _split(standing)
+        if self.excludes and directory and self.excludes(*_split(directory), True):
             return
-        self._enter(directory, number)
-        self._touch(directory, number)
-        self._make(standing, here, _look(self.target + standing), marks, number)
+        if here is not None and not self._is_excluded(directory, name, here):
+            self._enter(directory, number)
+            self._touch(directory, number)
+            self._make(standing, here, _look(self.target + standing), marks, number)
+        elif self._enter(directory, number, False):
+            self._touch(directory, number)
+            there = _look(self.target + standing)
+            if there and not self._is_excluded(directory, name, there):
+                self._gone(standing, stat.S_ISDIR(there.st_mode), number)
 
     def _is_excluded(self, directory, name, facts):
         return bool(self.excludes and name and self.excludes(directory, name, stat.S_ISDIR(facts.st_mode)))
@@ -346,16 +346,16 @@ class Run:
 
     def _finish(self):
         """Make the attributes of all touched directories equal, the deepest first."""
-        self.here = {}
-        self._forget()
+        self.here, self.there = {}, {b""}
         for directory in sorted(self.touched, reverse=True):
             number = self.touched[directory]
             try:
                 here = _look(directory or b".")
                 if not here or not stat.S_ISDIR(here.st_mode) or self._standing(directory) != directory:
                     continue  # it stays for what is protected in it, or went just now
-                if self._is_real(directory):
-                    self._attributes(directory or b".", self.target + directory, here, os.lstat(self.target + directory))
+                if self._enter(directory, number, False):
+                    at = self.target + directory
+                    self._attributes(directory or b".", at, here, os.lstat(at))
             except OSError as error:
                 self.fail(number, "set the attributes of", directory, error)
 
@@ -422,7 +422,7 @@ class Run:
             self.full = True
         for path in paths:
             here, there, number = copies[path]
-            at = base + (path if directory is None else path[path.rfind(b"/") + 1:])
+            at = base + (path if directory is None else _split(path)[1])
             try:
                 if here is None:
                     self._mend(path, number, started)
@@ -435,11 +435,13 @@ class Run:
     def _settle(self, path, at, here, there, number, status):
         """See to a file that cp has put at `at`; return False where it has not."""
         now, found = _look(path), _look(at)
+        if now is None and (status or found is None):
+            self._gone(path, False, number)
+            return True
+        if found is None:
+            return False
         if status:
-            if now is None:
-                self._gone(path, False, number)
-                return True
-            if found is None or stat.S_IFMT(found.st_mode) != stat.S_IFMT(now.st_mode):
+            if stat.S_IFMT(found.st_mode) != stat.S_IFMT(now.st_mode):
                 return False
             if there is not None and (found.st_ino, found.st_ctime_ns) == (there.st_ino, there.st_ctime_ns):
                 return False
@@ -474,12 +476,11 @@ class Run:
         """Return our own directory in the target, with a slash; make it."""
         if self.work is None:
             work = _WORK + b"%d" % os.getpid()
-            if os.path.lexists(self.target + work):
-                self._clear(work, None, False)
+            self._clear(work, None, False)
             import _signal  # signal would load enum
             _signal.signal(_signal.SIGTERM, _terminate)
+            self.work = work  # before it is there: a signal may come in between
             os.mkdir(self.target + work, 0o700)
-            self.work = work
             self._touch(b"", None)
         return self.work + b"/"
 
@@ -493,7 +494,7 @@ class Run:
     def _remove(self, path, is_dir, number):
         self.removals[path] = is_dir, number
         if is_dir:
-            self._forget()
+            self.there = {b""}
 
     def _flush_removals(self):
         removals, self.removals = self.removals, {}
@@ -507,25 +508,29 @@ class Run:
             raise Stop(NO_SOURCE, "source %s went away" % show(self.source))
         large, size = [], 0
         for path, (is_dir, number) in removals.items():
-            try:
-                if not is_dir:
-                    os.unlink(self.target + path)
-                elif self.excludes:
-                    self._clear(path, number, True)
-                else:
-                    os.rmdir(self.target + path)
-            except FileNotFoundError:
-                pass  # which is what was wanted
-            except OSError as error:
-                if not is_dir or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    self.fail(number, "remove", path, error)
-                    continue
+            if not is_dir:
+                self._away(os.unlink, path, number)
+            elif self.excludes:
+                self._clear(path, number, True)
+            elif not self._away(os.rmdir, path, number, True):
                 large.append(path)
                 size += len(self.target) + len(path) + 9
                 if size > _ARGUMENTS:
                     self._rm(large, removals)
                     large, size = [], 0
         self._rm(large, removals)
+
+    def _away(self, remove, path, number, may_hold=False):
+        """Call remove; return False for a directory that holds something, if that is no failure."""
+        try:
+            remove(self.target + path)
+        except FileNotFoundError:
+            pass  # which is what was wanted
+        except OSError as error:
+            if may_hold and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            self.fail(number, "remove", path, error)
+        return True
 
     def _rm(self, paths, removals):
         if paths and _run([b"rm", b"-rf", b"--"] + [self.target + path for path in paths])[0]:
@@ -541,6 +546,8 @@ class Run:
                 self._unlock(directory, os.lstat(self.target + directory), None)
                 with os.scandir(self.target + directory) as listing:
                     entries = list(listing)
+            except FileNotFoundError:
+                continue  # which is what was wanted
             except OSError as error:
                 self.fail(number, "list", self.target + directory, error)
                 continue
@@ -552,19 +559,9 @@ class Run:
                 elif is_dir:
                     directories.append(path)
                 else:
-                    self._unlink(path, number)
+                    self._away(os.unlink, path, number)
         for directory in reversed(directories):
-            try:
-                os.rmdir(self.target + directory)
-            except OSError as error:
-                if not kept or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    self.fail(number, "remove", directory, error)
-
-    def _unlink(self, path, number):
-        try:
-            os.unlink(self.target + path)
-        except OSError as error:
-            self.fail(number, "remove", path, error)
+            self._away(os.rmdir, directory, number, kept)
 
     # ---- directories on the way
 
@@ -583,39 +580,31 @@ class Run:
                 return parent
         return path
 
-    def _is_real(self, directory):
-        """Tell whether a path of the target is a directory, and all above it, and no links."""
-        if directory not in self.real:
-            for parent in _chain(directory):
-                if parent not in self.real:
-                    facts = _look(self.target + parent)
-                    if facts is None or not stat.S_ISDIR(facts.st_mode):
-                        return False
-                    self.real.add(parent)
-        return True
+    def _enter(self, directory, number, make=True):
+        """Make sure that a path of the target, and all above it, are directories, no links, and writable.
 
-    def _forget(self):
-        self.real, self.there = set(), {b""}
-
-    def _enter(self, directory, number):
-        """Make a path of the target, and all above it, directories that can be written to."""
+        Without make, return False where they are not there.
+        """
         if directory in self.there:
-            return
+            return True
         for parent in _chain(directory):
             if parent in self.there:
                 continue
             if parent in self.removals or parent in self.copies:
                 self._flush()
             facts = _look(self.target + parent)
-            if facts is None or not stat.S_ISDIR(facts.st_mode):
+            if facts is not None and stat.S_ISDIR(facts.st_mode):
+                self._unlock(parent, facts, number)
+            elif not make:
+                return False
+            else:
                 if facts is not None:
                     os.unlink(self.target + parent)
                 os.mkdir(self.target + parent, 0o700)
                 self._touch(_parent(parent), number)
                 self._touch(parent, number)
-            else:
-                self._unlock(parent, facts, number)
             self.there.add(parent)
+        return True
 
     def _unlock(self, path, facts, number):
         """Let us write into a directory of the target; its mode comes back at the end. Tell if that was needed."""
@@ -641,6 +630,10 @@ class Run:
 
 def _parent(path):
     return path[:max(path.rfind(b"/"), 0)]
+
+
+def _split(path):
+    return _parent(path), path[path.rfind(b"/") + 1:]
 
 
 def _chain(path):
@@ -745,29 +738,32 @@ def _terminate(_number, _frame):
 
 
 def _records(fields, at):
-    """Return (moves, places) from the records that begin at a field."""
-    moves, places, number = [], [], 0
+    """Return (moves, places, the numbers of those that fail anyway) from the records that begin at a field."""
+    moves, places, failed, number = [], [], set(), 0
     while at < len(fields):
         kind, first, second = fields[at:at + 3]
         if kind == b"m":
             moves.append((number, first, second))
         elif kind == b"p":
             places.append((number, int(first), second))
+        elif kind == b"x":
+            failed.add(number)
         else:
             raise ValueError("record %d is no record" % number)
         at += 3
         number += 1
-    return moves, places
+    return moves, places, failed
 
 
 def main():
     """Do what standard input says, and exit."""
     try:
-        with open(0, "rb") as file:
+        with open(0, "rb", closefd=False) as file:
             source, target, options, count, *rest = file.read()[:-1].split(b"\0")
         rules = rest[:int(count)]
         run = Run(source, target, options.split(), rules)
-        run.run(*_records(rest, len(rules)))
+        moves, places, run.failed = _records(rest, len(rules))
+        run.run(moves, places)
         _write(1, run.verdict())
         status = DONE
     except Stop as stop:

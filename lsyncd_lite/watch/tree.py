@@ -124,9 +124,10 @@ class Tree:
                     seen.add(wd)
                 stack.append((wd, path))
 
-    def _children(self, parent, directory, names):
+    def _children(self, parent, directory, names, corrects=True):
         """Watch directories in a directory; return a list of (wd, path, name, whether it was unknown).
 
+        corrects: what is found elsewhere than it was believed to be is believed to be here.
         Without watches left the wd is None: what is below is not watched, but counted.
         """
         prefix = directory if directory.endswith(b"/") else directory + b"/"
@@ -148,7 +149,7 @@ class Tree:
                 if error.errno == errno.ENOSPC:
                     found.append((None, path, name, False))
         if parent is None or self._leads_to(directory, parent):
-            self._dirs.update((wd, (parent, name)) for wd, _path, name, _new in found if wd is not None)
+            self._dirs.update((wd, (parent, name)) for wd, _path, name, new in found if wd is not None and (new or corrects))
             return found
         for wd, _path, _name, new in found:
             if new:
@@ -191,7 +192,7 @@ class Tree:
         if directory is None:  # it has left, and may be found elsewhere
             self._doubtful.add(parent)
             return False
-        for wd, path, _name, new in self._children(parent, directory, [name]):
+        for wd, path, _name, new in self._children(parent, directory, [name], False):
             if new or not moved or self.wants is not None or self.unwatched or self._denied:
                 self._walk([(wd, path)])
             return new
@@ -211,11 +212,15 @@ class Tree:
             if not self._leads_to(path, wd):
                 self._doubtful.add(wd)  # a rename above it is still to be read
                 continue
-            found = self._children(wd, path, _subdirectories(path, None))
+            found = self._children(wd, path, _subdirectories(path, None), False)
             for child, below, name, new in found:
                 if new:
                     _note(changed, wd, name, WHOLE | FRESH, True)
                     self._walk([(child, below)])
+                elif self._dirs[child] != (wd, name):  # and events that are still to be read were of the place before
+                    for place in self._dirs[child], (wd, name):
+                        _note(changed, *place, WHOLE | FRESH, True)
+                    self._dirs[child] = wd, name
             for child in set(children).difference(child for child, _path, _name, _new in found):
                 if self._dirs.get(child, (None,))[0] == wd and wd not in self._doubtful:
                     self._drop(child)  # it is elsewhere, and found there, or gone
@@ -290,7 +295,8 @@ class Tree:
                     if key in created or key in self._unclosed:
                         if mask & IN_ATTRIB:
                             continue  # its closing will tell
-                        renamed.pop(cookie, None)  # no target can have it yet
+                        if mask & IN_MOVED_FROM:
+                            renamed.pop(cookie, None)  # no target can have it yet
                     created.pop(key, None)
                     self._unclosed.pop(key, None)
                 if cookie not in renamed:
@@ -314,7 +320,7 @@ class Tree:
                     _note(changed, *origin, PLACE, is_dir)
                 known = is_dir and marks and name in changed.get(wd, ())
                 _note(changed, wd, name, marks | FRESH if known else marks, is_dir)  # what was there may look the same
-        for origin in renamed.values():  # whither is not known
+        for origin in filter(None, renamed.values()):  # whither is not known
             _note(changed, *origin, PLACE, None)
         if self._doubtful:
             self._settle_doubts(changed)
@@ -326,8 +332,8 @@ class Tree:
         return [step for step in steps if step]
 
     def _move(self, origin, place, is_dir):
-        """Return the Move between two (wd, name), or None where it is not known whence or whither."""
-        above, beside = self.path(origin[0]), self.path(place[0])
+        """Return the Move between two (wd, name), or None where it is not known whence (origin: maybe None) or whither."""
+        above, beside = origin and self.path(origin[0]), self.path(place[0])
         if above is None or beside is None:
             return None
         return Move(join(above, origin[1]), join(beside, place[1]), is_dir)

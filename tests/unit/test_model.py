@@ -295,10 +295,12 @@ class Child:
         """The far side's script: renames, and an answer that may get lost."""
         fields, failed, number, deaf = self.job.stdin.split(b"\0")[1:-1], [], 0, self.troubles and self.rnd.random() < 0.2
         while fields:
-            word, origin, path = fields[:3]
-            del fields[:3]
+            word = fields.pop(0)
+            origin, path = [fields.pop(0) for _field in range(2)] if word != b"x" else (None, None)
             yield
-            if word == b"t":
+            if word == b"x":
+                failed.append(number)
+            elif word == b"t":
                 failed += [number] * (self.troubles and self.rnd.random() < 0.1)
             elif not self.rename(origin, path) or self.unlucky():
                 failed.append(number)
