@@ -69,7 +69,7 @@ class Direct:
                   b"%d" % len(self.filter.rules)]
         fields += [to_bytes(rule.sign) + b" " + rule.pattern for rule in self.filter.rules]
         for move in moves:
-            fields += [b"m", move.origin, move.place]
+            fields += [b"d" if move.is_dir else b"m", move.origin, move.place]
         for path, marks in entries:
             fields += [b"p", b"%d" % marks, path]
         return Job(self._child, b"".join([field + b"\0" for field in fields]), entries, purpose, moves)

@@ -19,7 +19,7 @@ _KEEPS_EXTRA = ("-n", "--dry-run", "-b", "--backup", "--existing", "--ignore-non
 # What ssh says when it has not even reached the other side: nothing was begun there.
 _UNREACHED = (b"ssh: connect to host ", b"ssh: Could not resolve hostname ")
 
-# The records are "m" ORIGIN PLACE, "t" TIME DIRECTORY, and "x", which fails. Its answer is one line,
+# The records are "m" ORIGIN PLACE ("d" for a directory), "t" TIME DIRECTORY, and "x", which fails. Its answer is one line,
 # and that is read up to 4096 bytes: too many that failed are all. It stands in single
 # quotes, in one line and without "!", so that every login shell hands it on to sh as it is. A shell
 # reads lines, so NUL and newline change places with newline and \001; "x" stands for a rename that
@@ -32,13 +32,13 @@ k() { h=; t=$1; while case $t in */*) :;; *) false;; esac; do h=$h${t%%/*}; t=${
 if [ -L "./$h" ]; then return 1; fi;
 if [ -d "./$h" ]; then :; elif [ "$2" ]; then mkdir "./$h" || return 1; else return 1; fi; h=$h/; done; };
 m() { k "$a" && k "$b" make || return 1;
-[ -e "./$a" ] || [ -L "./$a" ] || return 1;
+if [ -L "./$a" ]; then [ $w = m ]; elif [ -d "./$a" ]; then [ $w = d ]; else [ -e "./$a" ] && [ $w = m ]; fi || return 1;
 if [ -L "./$b" ]; then rm -f "./$b"; elif [ -d "./$b" ]; then rmdir "./$b" || return 1; fi;
 mv -f "./$a" "./$b"; };
 s() { k "$b" && [ -d "./$b" ] || return 1; if [ -L "./$b" ]; then return 1; fi; touch -c -d "@$a" "./$b"; };
 g; if cd "$v"; then
 while g; do case $v in
-m) g; a=$v; g; b=$v; m </dev/null;; t) g; a=$v; g; b=$v; s </dev/null;; *) false;;
+[md]) w=$v; g; a=$v; g; b=$v; m </dev/null;; t) g; a=$v; g; b=$v; s </dev/null;; *) false;;
 esac || { f="$f $n"; c=$((c+1)); }; n=$((n+1)); done;
 if [ $c -gt 500 ]; then f=" *"; fi;
 else f=" *"; cat >/dev/null; fi 2>/dev/null;
@@ -61,7 +61,8 @@ class RsyncSsh(Rsync):
         job = Job(self._call, None, [], RENAMES, list(moves))
         fields = [self.config.targetdir if self.config.targetdir.startswith(b"/") else b"./" + self.config.targetdir]
         for move in job.moves:
-            fields += [b"x"] if b"\001" in move.origin + move.place else [b"m", move.origin, move.place]
+            kind = b"d" if move.is_dir else b"m"
+            fields += [b"x"] if b"\001" in move.origin + move.place else [kind, move.origin, move.place]
         for directory, facts in changed_directories(moves, source) if self._dates else ():
             time = facts and b"%d.%09d" % divmod(facts.st_mtime_ns, 10 ** 9)
             fields += [b"t", time, directory or b"."] if facts and b"\001" not in directory else [b"x"]

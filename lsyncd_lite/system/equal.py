@@ -4,8 +4,8 @@ A short-lived child of the daemon. It looks at both sides itself, renames, remov
 attributes with system calls, and leaves content to `cp` and large removals to `rm`, many
 names to a process. Its input is fields that end in NUL: source; target; options (words out
 of `delete`, `gnu`, `atomic`, `refuse-empty`); the number of rules; the rules, "- PATTERN";
-then records, counted from 0: `m` ORIGIN PLACE (rename on the target), `p` MARKS PATH, and
-`x` with two fields that count for nothing, which fails.
+then records, counted from 0: `m` ORIGIN PLACE (rename on the target), `d` ORIGIN PLACE
+(rename a directory), `p` MARKS PATH, and `x` with two fields that count for nothing, which fails.
 The last line of its output is `equal: done` or `equal: failed NUMBER…`.
 
 Every look is a look at a moment: whatever changes on the source afterwards is an event of
@@ -100,13 +100,13 @@ class Run:
     # ---- the story
 
     def run(self, moves, places):
-        """Do moves, (record, origin, place), then places, (record, marks, path)."""
+        """Do moves, (record, origin, place, is_dir), then places, (record, marks, path)."""
         whole = any(marks & WHOLE and not path for _number, marks, path in places)
         self._open(whole)
         try:
-            for number, origin, place in moves:
+            for number, origin, place, is_dir in moves:
                 try:
-                    self._move(number, origin, place)
+                    self._move(number, origin, place, is_dir)
                 except OSError as error:
                     self.fail(number, "move %s to" % show(origin), place, error)
             for number, marks, path in places:
@@ -152,11 +152,13 @@ class Run:
 
     # ---- moves
 
-    def _move(self, number, origin, place):
-        """Rename on the target, as `mv -T` does."""
+    def _move(self, number, origin, place, is_dir):
+        """Rename on the target, as `mv -T` does, what is of the same type there."""
         if not self._enter(_parent(origin), number, False):
             raise FileNotFoundError(errno.ENOENT, "origin")
         facts = os.lstat(self.target + origin)
+        if stat.S_ISDIR(facts.st_mode) != is_dir:
+            raise FileNotFoundError(errno.ENOENT, "origin of that type")
         directory = _parent(place)
         for parent in _chain(directory):  # look at all before one of them is made
             found = _look(self.target + parent)
@@ -165,7 +167,6 @@ class Run:
             if not stat.S_ISDIR(found.st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "parent")
         self._enter(directory, number)
-        is_dir = stat.S_ISDIR(facts.st_mode)
         if is_dir and self._unlock(origin, facts, None):  # its ".." changes
             self._touch(place, number)
         found = _look(self.target + place)
@@ -742,8 +743,8 @@ def _records(fields, at):
     moves, places, failed, number = [], [], set(), 0
     while at < len(fields):
         kind, first, second = fields[at:at + 3]
-        if kind == b"m":
-            moves.append((number, first, second))
+        if kind in b"md":
+            moves.append((number, first, second, kind == b"d"))
         elif kind == b"p":
             places.append((number, int(first), second))
         elif kind == b"x":
