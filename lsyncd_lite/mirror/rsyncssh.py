@@ -5,6 +5,8 @@ small script for a POSIX shell, so that no name is ever part of a command line. 
 could not be renamed there is transferred and removed like everything else.
 """
 
+import re
+
 from lsyncd_lite.mirror import ssh
 from lsyncd_lite.mirror.change import PLACE
 from lsyncd_lite.mirror.job import RENAMES, Job, Verdict, answer
@@ -14,18 +16,18 @@ from lsyncd_lite.paths import show
 
 # With these rsync leaves alone, or keeps, what a rename would change.
 _KEEPS = ("dry_run", "existing", "backup", "update")
-_KEEPS_EXTRA = ("-n", "--dry-run", "-b", "--backup", "--existing", "--ignore-non-existing", "--max-delete", "--ignore-existing")
+_KEEPS_EXTRA = re.compile("-[A-Za-z]*[nbu]|--(dry-run|backup|update|existing|ignore-(non-)?existing|max-delete)")
 
 # What ssh says when it has not even reached the other side: nothing was begun there.
 _UNREACHED = (b"ssh: connect to host ", b"ssh: Could not resolve hostname ")
 
-# The records are "m" ORIGIN PLACE ("d" for a directory), "t" TIME DIRECTORY, and "x", which fails. Its answer is one line,
+# The first fields are the number of records and the target's directory. The records are "m" ORIGIN PLACE ("d" for a directory), "t" TIME DIRECTORY, and "x", which fails. Its answer is one line,
 # and that is read up to 4096 bytes: too many that failed are all. It stands in single
 # quotes, in one line and without "!", so that every login shell hands it on to sh as it is. A shell
 # reads lines, so NUL and newline change places with newline and \001; "x" stands for a rename that
 # has \001 in a name. k: are all parents of a path real directories? (with a second word: make them)
 _SCRIPT = b" ".join(line.strip() for line in rb"""
-tr "\000\n" "\n\001" | {
+LC_ALL=C; export LC_ALL; tr "\000\n" "\n\001" | {
 x=$(printf "\001"); f=; n=0; c=0; CDPATH=;
 g() { IFS= read -r v || return 1; case $v in *$x*) v=$(printf %s "$v" | tr "\001" "\n"; echo x); v=${v%x};; esac; };
 k() { h=; t=$1; while case $t in */*) :;; *) false;; esac; do h=$h${t%%/*}; t=${t#*/};
@@ -36,11 +38,11 @@ if [ -L "./$a" ]; then [ $w = m ]; elif [ -d "./$a" ]; then [ $w = d ]; else [ -
 if [ -L "./$b" ]; then rm -f "./$b"; elif [ -d "./$b" ]; then rmdir "./$b" || return 1; fi;
 mv -f "./$a" "./$b"; };
 s() { k "$b" && [ -d "./$b" ] || return 1; if [ -L "./$b" ]; then return 1; fi; touch -c -d "@$a" "./$b"; };
-g; if cd "$v"; then
+g; l=$v; g; if cd "$v"; then
 while g; do case $v in
 [md]) w=$v; g; a=$v; g; b=$v; m </dev/null;; t) g; a=$v; g; b=$v; s </dev/null;; *) false;;
 esac || { f="$f $n"; c=$((c+1)); }; n=$((n+1)); done;
-if [ $c -gt 500 ]; then f=" *"; fi;
+if [ $c -gt 500 ] || [ $n -ne $l ]; then f=" *"; fi;
 else f=" *"; cat >/dev/null; fi 2>/dev/null;
 echo "equal: ${f:+failed}${f:-done}"; }
 """.strip().split(b"\n"))
@@ -54,20 +56,23 @@ class RsyncSsh(Rsync):
         self._call = ssh.command(config, environ, sockets) + [config.host, b"sh -c '" + _SCRIPT + b"'"]
         self._dates = config.rsync.times and not config.rsync.omit_dir_times
         self.takes_moves = (config.delete in (True, "running") and not any(getattr(config.rsync, key) for key in _KEEPS)
-                            and not any(word.startswith(_KEEPS_EXTRA) for word in config.rsync._extra))
+                            and not any(map(_KEEPS_EXTRA.match, config.rsync._extra)) and b"\001" not in config.targetdir)
 
     def rename(self, moves, source):
         """Return the Job that does Moves; the times of the directories that they change are set in the same call."""
         job = Job(self._call, None, [], RENAMES, list(moves))
-        fields = [self.config.targetdir if self.config.targetdir.startswith(b"/") else b"./" + self.config.targetdir]
+        fields = []
         for move in job.moves:
             kind = b"d" if move.is_dir else b"m"
             fields += [b"x"] if b"\001" in move.origin + move.place else [kind, move.origin, move.place]
         for directory, facts in changed_directories(moves, source) if self._dates else ():
-            time = facts and b"%d.%09d" % divmod(facts.st_mtime_ns, 10 ** 9)
-            fields += [b"t", time, directory or b"."] if facts and b"\001" not in directory else [b"x"]
+            if facts is None or facts.st_mtime_ns < 0 or b"\001" in directory:
+                fields += [b"x"]
+            else:
+                fields += [b"t", b"%d.%09d" % divmod(facts.st_mtime_ns, 10 ** 9), directory or b"."]
             job.entries.append((directory, PLACE))
-        job.stdin = b"".join([field + b"\0" for field in fields])
+        start = self.config.targetdir if self.config.targetdir.startswith(b"/") else b"./" + self.config.targetdir
+        job.stdin = b"".join([field + b"\0" for field in (b"%d" % job.size, start, *fields)])
         return job
 
     def verdict(self, job, status, output):

@@ -293,7 +293,7 @@ class Child:
 
     def renames(self):
         """The far side's script: renames, and an answer that may get lost."""
-        fields, failed, number, deaf = self.job.stdin.split(b"\0")[1:-1], [], 0, self.troubles and self.rnd.random() < 0.2
+        fields, failed, number, deaf = self.job.stdin.split(b"\0")[2:-1], [], 0, self.troubles and self.rnd.random() < 0.2
         while fields:
             word = fields.pop(0)
             origin, path = [fields.pop(0) for _field in range(2)] if word != b"x" else (None, None)
