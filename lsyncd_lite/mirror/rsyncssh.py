@@ -40,7 +40,7 @@ mv -f "./$a" "./$b"; };
 s() { k "$b" && [ -d "./$b" ] || return 1; if [ -L "./$b" ]; then return 1; fi; touch -c -d "@$a" "./$b"; };
 g; l=$v; g; if cd "$v"; then
 while g; do case $v in
-[md]) w=$v; g; a=$v; g; b=$v; m </dev/null;; t) g; a=$v; g; b=$v; s </dev/null;; *) false;;
+[md]) w=$v; g && a=$v && g && b=$v && m </dev/null;; t) g && a=$v && g && b=$v && s </dev/null;; *) false;;
 esac || { f="$f $n"; c=$((c+1)); }; n=$((n+1)); done;
 if [ $c -gt 500 ] || [ $n -ne $l ]; then f=" *"; fi;
 else f=" *"; cat >/dev/null; fi 2>/dev/null;

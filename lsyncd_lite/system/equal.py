@@ -26,6 +26,7 @@ DONE, DEFECT, NO_SOURCE, NO_TARGET, EMPTY_SOURCE = 0, 1, 3, 11, 25
 _ARGUMENTS = 100000  # bytes of names for one process; a kernel takes at least 128 KiB
 _LINES = 20          # for people
 _NUMBERS = 500       # of records that failed, by name
+_PATIENCE = 1        # s: then a look at what a cp is waiting for
 _WORK = b".lsyncd-lite."  # and a process number: a directory of our own in the target
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_WORDS = tuple(os.fsencode(os.strerror(number)) for number in _FULL)
@@ -58,6 +59,7 @@ class Run:
         self.full = False        # the target has no room left
         self.told_full = False
         self.work = None         # our own directory, for atomic
+        self.works = 0           # directories that were made in it
         self.here = {}           # directory of the source → it is a real one
         self.there = {b""}       # directories of the target that are real ones and can be written to
         self.stood = {}          # what stands for places below it → its record
@@ -474,16 +476,21 @@ class Run:
             self.trees, self.settled_before = kept
 
     def _workplace(self):
-        """Return our own directory in the target, with a slash; make it."""
+        """Make a directory in our own one in the target, for one cp, and return it with a slash.
+
+        What another cp has left must be out of its way: it would write through a link, or into a fifo.
+        """
         if self.work is None:
-            work = _WORK + b"%d" % os.getpid()
-            self._clear(work, None, False)
+            self.work = _WORK + b"%d" % os.getpid()  # before it is there: a signal may come in between
+            self._clear(self.work, None, False)
             import _signal  # signal would load enum
             _signal.signal(_signal.SIGTERM, _terminate)
-            self.work = work  # before it is there: a signal may come in between
-            os.mkdir(self.target + work, 0o700)
+            os.mkdir(self.target + self.work, 0o700)
             self._touch(b"", None)
-        return self.work + b"/"
+        self.works += 1
+        work = b"%s/%d/" % (self.work, self.works)
+        os.mkdir(self.target + work, 0o700)
+        return work
 
     # ---- removals
 
@@ -721,10 +728,25 @@ def _run(argv):
         return 127, [b"cannot run %s: %s" % (argv[0], os.fsencode(reason(error)))]
     finally:
         os.close(writer)
-    with open(output, "rb") as file:
-        lines = file.read().splitlines()
+    from select import select
+    blocks = [b""]
+    while len(blocks) == 1 or blocks[-1]:
+        if select([output], [], [], _PATIENCE)[0]:
+            blocks.append(os.read(output, 65536))
+        elif _is_stuck(pid):
+            os.kill(pid, 9)
+    os.close(output)
     status = os.waitpid(pid, 0)[1]
-    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status), lines
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status), b"".join(blocks).splitlines()
+
+
+def _is_stuck(pid):
+    """Tell whether a cp waits for the other end of a fifo, which was a file when it had a look."""
+    try:
+        with open("/proc/%d/wchan" % pid) as file:
+            return file.read() == "wait_for_partner"
+    except OSError:
+        return False
 
 
 def _write(fd, line):
@@ -743,7 +765,7 @@ def _records(fields, at):
     moves, places, failed, number = [], [], set(), 0
     while at < len(fields):
         kind, first, second = fields[at:at + 3]
-        if kind in b"md":
+        if kind in (b"m", b"d"):
             moves.append((number, first, second, kind == b"d"))
         elif kind == b"p":
             places.append((number, int(first), second))

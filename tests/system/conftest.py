@@ -14,7 +14,8 @@ import pytest
 
 pytest.register_assert_rewrite("harness")
 
-from harness import ROOT, Daemon, Recorder, Rsync, descendants, processes, run, sync, sync_by_ssh, wait_for  # noqa: E402
+from harness import (  # noqa: E402
+    ROOT, Daemon, Recorder, Rsync, connections, descendants, processes, run, sync, sync_by_ssh, wait_for)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -77,6 +78,9 @@ def daemon(request, tmp_path):
         for pid in left:
             os.kill(pid, signal.SIGKILL)
     for one in daemons:
+        for pid, line in connections(one.pid).items() if one.process else ():
+            left[pid] = line
+            os.kill(pid, signal.SIGKILL)
         assert "Traceback" not in one.log() + one.output(), "a traceback\n" + one.story()
     assert not left, "left behind: %s" % left
     assert None not in statuses
@@ -138,6 +142,13 @@ def end(process):
         process.wait()
 
 
+def _send(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass  # it has ended meanwhile
+
+
 class Sshd:
     """A sshd on loopback with keys of its own: `.host`, `.rsh` (the command that reaches it), `.options` (its arguments).
 
@@ -165,7 +176,7 @@ class Sshd:
             "Port %d" % self.port, "ListenAddress 127.0.0.1", "HostKey %s/host_key" % folder, "PidFile none", "UsePAM no",
             "AuthorizedKeysFile %s/authorized_keys" % folder, "StrictModes no", "PermitRootLogin yes",
             "PasswordAuthentication no", "MaxStartups 100:30:200", "LogLevel INFO",
-            *config, ""]))
+            "SetEnv HOME=%s" % folder, *config, ""]))  # what a shell reads at its start there is none of our business
         (folder / "ssh_config").write_text("\n".join([
             "Host *", "  Port %d" % self.port, "  User %s" % getpass.getuser(), "  IdentityFile %s/user_key" % folder,
             "  IdentitiesOnly yes", "  UserKnownHostsFile %s/known_hosts" % folder, "  StrictHostKeyChecking yes",
@@ -179,13 +190,16 @@ class Sshd:
 
     def stop(self):
         """End it and all its connections at once, as a host that goes down."""
-        self.process.send_signal(signal.SIGSTOP)
-        for pid in descendants(self.process.pid):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it has ended with its parent
-        self.process.kill()
+        known = set()
+        while True:  # none must have children that are not seen
+            new = {self.process.pid, *descendants(self.process.pid)} - known
+            if not new:
+                break
+            known |= new
+            for pid in new:
+                _send(pid, signal.SIGSTOP)
+        for pid in known:
+            _send(pid, signal.SIGKILL)
         self.process.wait()
 
     def connections(self):

@@ -194,6 +194,22 @@ def processes(mark):
     return found
 
 
+def connections(pid):
+    """Return {pid: what it calls itself} of the ssh processes that hold connections open for a daemon.
+
+    They change what /proc tells of their arguments and environment; the name of their socket is left.
+    """
+    found = {}
+    for one in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            line = Path("/proc", one, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # ended meanwhile
+            continue
+        if re.match(r"ssh: .*/lsyncd-lite-%d[-/].*\[mux\]" % pid, line):
+            found[int(one)] = line.strip()
+    return found
+
+
 def descendants(pid):
     """Return the pids of all that runs below a process."""
     below = {}
@@ -324,7 +340,8 @@ class Daemon:
 
     def wait_path(self, path, text=None, limit=LIMIT):
         """Wait until a path exists, with `text` in it if given."""
-        self.wait(lambda: os.path.lexists(str(path)) and (text is None or Path(str(path)).read_text() == text),
+        path = Path(str(path))
+        self.wait(lambda: os.path.lexists(str(path)) and (text is None or path.is_file() and path.read_text() == text),
                   "%s%s" % (path, "" if text is None else " with %r" % text), limit)
 
     def wait_gone(self, path, limit=LIMIT):

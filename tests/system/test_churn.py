@@ -8,11 +8,12 @@ import os
 import random
 import shutil
 import stat
+import threading
 import time
 
 import pytest
 
-from harness import sync, tree
+from harness import sync, sync_by_ssh, tree
 
 OPERATIONS = 300
 NAMES = [b"a", b"b", b"c", b"dd", b"ee", b"f.txt", b"[x]", b"x]y", b"back\\slash", b"*", b"?", b"-rf", b"#hash", b";semi",
@@ -24,10 +25,18 @@ def _seeds(default):
     return range(int(first), int(last if dash else first) + 1)
 
 
+MIXED = ["write"] * 4 + ["mkdir"] * 3 + ["rename"] * 5 + ["delete"] * 2 + [
+    "append", "truncate", "chmod", "utime", "swap", "chain", "link", "symlink", "fifo", "replace", "rmtree", "leave",
+    "enter", "same", "deep"]
+RENAMES = ["write", "write", "mkdir", "deep", "deep", "append", "symlink", "delete", "same", "enter", "chmod", "utime"] + [
+    "rename", "swap", "chain", "over", "around", "nest", "relink"] * 3
+
+
 class Churn:
     """A seeded source of operations on the tree below `root`; `script` is what it did."""
 
-    def __init__(self, root, seed):
+    def __init__(self, root, seed, kinds=MIXED):
+        self.seed, self.kinds = seed, kinds
         self.root, self.random = os.fsencode(str(root)), random.Random(seed)
         self.outside = self.root + b".outside"
         self.fifos = 0
@@ -35,11 +44,8 @@ class Churn:
         self.script = []
 
     def run(self, count):
-        kinds = ["write"] * 4 + ["mkdir"] * 3 + ["rename"] * 5 + ["delete"] * 2 + [
-            "append", "truncate", "chmod", "utime", "swap", "chain", "link", "symlink", "fifo", "replace", "rmtree", "leave",
-            "enter", "same", "deep"]
         while count:
-            kind = self.random.choice(kinds)
+            kind = self.random.choice(self.kinds)
             try:
                 did = getattr(self, kind)()
             except OSError:  # below a file, into itself, over a directory: no change
@@ -153,6 +159,42 @@ class Churn:
         os.rename(between, self.at(other))
         return one, other
 
+    def over(self):
+        """A directory over an empty directory, or a file over a file."""
+        if self.random.random() < 0.5:
+            old, new = self.old(stat.S_IFDIR), self.mkdir()
+        else:
+            old, new = self.old(stat.S_IFREG), self.old(stat.S_IFREG)
+        os.rename(self.at(old), self.at(new))
+        return old, new
+
+    def around(self):
+        """Out and back in, under its name or another."""
+        old, between = self.old(), self.outside + b"/around"
+        os.rename(self.at(old), between)
+        new = self.random.choice([old, self.new()])
+        try:
+            os.rename(between, self.at(new))
+        except OSError:
+            os.rename(between, self.at(old))
+            return old, old
+        return old, new
+
+    def nest(self):
+        """Something into a new directory, and that into another place."""
+        inner, old = self.mkdir(), self.old()
+        os.rename(self.at(old), self.at(inner + b"/in"))
+        new = self.new()
+        os.rename(self.at(inner), self.at(new))
+        return old, inner, new
+
+    def relink(self):
+        """A link in place of what was renamed, which leads there."""
+        old, new = self.old(stat.S_IFDIR, stat.S_IFREG), self.new()
+        os.rename(self.at(old), self.at(new))
+        os.symlink(self.at(new), self.at(old))
+        return old, new
+
     def link(self):
         old, new = self.old(stat.S_IFREG), self.new()
         os.link(self.at(old), self.at(new))
@@ -220,23 +262,78 @@ class Churn:
         return path
 
 
-@pytest.mark.parametrize("kind, seed", [("local", seed) for seed in _seeds("1-3")] +
-                         [("ssh", seed) for seed in _seeds("4")])
-def test_random_operations_end_in_equal_trees(kind, seed, src, place, daemon):
-    target = place(kind)
-    churn = Churn(src, seed)
-    churn.run(30)
-    running = daemon(sync(src, target.target, rsync=dict(target.rsync, archive=True)),
-                     settings={"delay": 0.1}, options=["-log", "Exec"])
-    running.wait_equal(src, target.path, archive=True)
-    outside = None
+def _configuration(kind, src, request, tmp_path):
+    """Return (a sync of that kind, where its target is)."""
+    if kind in ("local", "ssh"):
+        target = request.getfixturevalue("place")(kind)
+        return sync(src, target.target, rsync=dict(target.rsync, archive=True)), target.path
+    path = tmp_path / "dst"
+    path.mkdir()
+    if kind == "rsyncssh":
+        ssh = request.getfixturevalue("ssh")
+        return sync_by_ssh(src, ssh.host, path, ssh={"_extra": ssh.options}), path
+    mode, _blank, option = kind.partition(" ")
+    return sync(src, path, mode=mode, **({"direct": {"atomic": True}} if option else {})), path
+
+
+def _play(churn, running, src, path, again):
+    """Let it churn; then the trees are equal, and nothing outside them has been touched."""
     try:
         churn.run(OPERATIONS)
         outside = tree(os.fsdecode(churn.outside), archive=True)
-        running.wait_equal(src, target.path, archive=True, limit=45)
+        running.wait_equal(src, path, archive=True, limit=45)
         running.wait_idle()
         assert tree(os.fsdecode(churn.outside), archive=True) == outside  # nothing through a link
     except AssertionError:
         print("the last operations:\n  " + "\n  ".join(churn.script[-60:]))
-        print("again: LSYNCD_LITE_SEED=%d python3 -m pytest tests/system/test_churn.py -k %s" % (seed, kind))
+        print("again: LSYNCD_LITE_SEED=%d python3 -m pytest tests/system/test_churn.py -k %s" % (churn.seed, again))
         raise
+
+
+@pytest.mark.parametrize("kind, seed", [
+    (kind, seed) for kind, seeds in (("local", "1-3"), ("ssh", "4"), ("direct", "5-6"), ("direct atomic", "7"), ("rsyncssh", "8"))
+    for seed in _seeds(seeds)])
+def test_random_operations_end_in_equal_trees(kind, seed, src, tmp_path, request, daemon):
+    churn = Churn(src, seed)
+    churn.run(30)
+    table, path = _configuration(kind, src, request, tmp_path)
+    running = daemon(table, settings={"delay": 0.1}, options=["-log", "Exec"])
+    running.wait_equal(src, path, archive=True)
+    _play(churn, running, src, path, "operations and " + kind.split()[0])
+
+
+# trap 14
+@pytest.mark.parametrize("kind, seed", [
+    (kind, seed) for kind, seeds in (("direct", "11-13"), ("direct atomic", "14"), ("rsyncssh", "15-17"))
+    for seed in _seeds(seeds)])
+def test_random_renames_end_in_equal_trees(kind, seed, src, tmp_path, request, daemon):
+    churn = Churn(src, seed, RENAMES)
+    churn.run(30)
+    table, path = _configuration(kind, src, request, tmp_path)
+    running = daemon(table, settings={"delay": 0.1}, options=["-log", "Exec"])
+    running.wait_equal(src, path, archive=True)
+    _play(churn, running, src, path, "renames and " + kind.split()[0])
+
+
+@pytest.mark.parametrize("seed", _seeds("21-22"))
+def test_random_renames_while_the_host_comes_and_goes_end_in_equal_trees(seed, src, dst, sshd, daemon):
+    far, churn = sshd(), Churn(src, seed, RENAMES)
+    churn.run(30)
+    running = daemon(sync_by_ssh(src, far.host, dst, ssh={"_extra": far.options}), settings={"delay": 0.1}, options=["-log", "Exec"])
+    churning = threading.Event()
+
+    def come_and_go():
+        pace = random.Random(seed)
+        while not churning.wait(pace.random()):
+            far.stop()
+            churning.wait(pace.random() / 2)
+            far.start()
+    host = threading.Thread(target=come_and_go)
+    host.start()
+    try:
+        churn.run(OPERATIONS)
+    finally:
+        churning.set()
+        host.join()
+    churn.run(1)
+    _play(churn, running, src, dst, "host")

@@ -173,6 +173,75 @@ def test_nothing_is_related_to_an_empty_queue():
     assert not any(Queue().related(path) for path in (b"", b"d", b"d/f"))
 
 
+# ---- covering, below, graft --------------------------------------------------------------------
+
+@pytest.mark.parametrize("queued, asked, answer", [
+    ([], b"d", None), ([], b"", None), ([(b"d", PLACE)], b"d", PLACE), ([(b"d", FRESH)], b"d", FRESH), ([(b"d/f", FRESH)], b"d/f", FRESH), ([(b"", PLACE)], b"", PLACE),
+    ([(b"d", WHOLE)], b"d/f", WHOLE), ([(b"d", WHOLE | FRESH)], b"d/e/f", WHOLE | FRESH), ([(b"", WHOLE)], b"d/f", WHOLE), ([(b"", WHOLE)], b"", WHOLE),
+    ([(b"d", WHOLE | NEW)], b"d/f", WHOLE | NEW),
+    ([(b"d", PLACE)], b"d/f", None), ([(b"d", FRESH)], b"d/f", None), ([(b"", PLACE)], b"d", None),        # above, itself only
+    ([(b"d/f", FRESH)], b"d", None), ([(b"d/f", WHOLE)], b"", None),                                       # below
+    ([(b"d", PLACE), (b"d/f", FRESH)], b"d", PLACE), ([(b"d", PLACE), (b"d/f", FRESH)], b"d/f", FRESH), ([(b"d", PLACE), (b"d/f", FRESH)], b"d/g", None),
+    ([(b"d", PLACE), (b"d/f", FRESH)], b"d/f/g", None), ([(b"d", WHOLE)], b"dd", None), ([(b"dd", WHOLE)], b"d", None), ([(b"d/f", WHOLE)], b"d/f/g/h", WHOLE),
+])
+def test_covering_is_what_stands_at_a_path_or_above_it_with_all_it_holds(queued, asked, answer):
+    for more in [], [(b"z/y", PLACE)]:
+        assert filled(*queued, *more).covering(asked) == answer
+
+
+@pytest.mark.parametrize("asked, answer", [
+    (b"d", {b"": PLACE, b"f": FRESH, b"e/f": PLACE, b"e/g": WHOLE}), (b"d/e", {b"f": PLACE, b"g": WHOLE}), (b"d/f", {b"": FRESH}), (b"d/e/g", {b"": WHOLE}),
+    (b"d/e/g/x", {}), (b"d/x", {}), (b"x", {}), (b"d/f/x", {}), (b"dd", {b"": FRESH})])
+def test_below_is_what_stands_at_a_path_and_below_it(asked, answer):
+    queue = filled((b"d", PLACE), (b"d/f", FRESH), (b"d/e/f", PLACE), (b"d/e/g", WHOLE), (b"dd", FRESH), (b"", PLACE))
+    before = content(queue)
+    assert dict(queue.below(asked)) == answer and content(queue) == before
+
+
+@pytest.mark.parametrize("queued, origin, place, expected", [
+    ([], b"a", b"b", {}), ([(b"x", FRESH)], b"a", b"b", {b"x": FRESH}),
+    ([(b"a", PLACE)], b"a", b"b", {b"a": PLACE, b"b": PLACE}),
+    ([(b"a", FRESH)], b"a", b"d/e/b", {b"a": FRESH, b"d/e/b": FRESH}),
+    ([(b"a/f", FRESH), (b"a/e/f", PLACE)], b"a", b"b", {b"a/f": FRESH, b"a/e/f": PLACE, b"b/f": FRESH, b"b/e/f": PLACE}),
+    ([(b"a", PLACE), (b"a/f", FRESH)], b"a", b"d/b", {b"a": PLACE, b"a/f": FRESH, b"d/b": PLACE, b"d/b/f": FRESH}),
+    ([(b"a", WHOLE | NEW), (b"aa", FRESH)], b"a", b"b", {b"a": WHOLE | NEW, b"aa": FRESH, b"b": WHOLE}),
+    ([(b"a/f", FRESH), (b"b", FRESH)], b"a", b"b", {b"a/f": FRESH, b"b": FRESH, b"b/f": FRESH}),
+    ([(b"a/f", FRESH), (b"b/f", PLACE)], b"a", b"b", {b"a/f": FRESH, b"b/f": FRESH}),
+    ([(b"a/f", FRESH), (b"b", WHOLE)], b"a", b"b", {b"a/f": FRESH, b"b": WHOLE | FRESH}),
+    ([(b"a/f", FRESH), (b"d", WHOLE | NEW)], b"a", b"d/b", {b"a/f": FRESH, b"d": WHOLE | FRESH}),
+    ([(b"a", WHOLE), (b"b/f", FRESH)], b"a", b"b", {b"a": WHOLE, b"b": WHOLE | FRESH}),
+    # what is above, at or below the place is not new any more; what is beside it is
+    ([(b"d", WHOLE | NEW)], b"a", b"d/b", {b"d": WHOLE}), ([(b"d", WHOLE | NEW)], b"a", b"d", {b"d": WHOLE}), ([(b"d", WHOLE | NEW | FRESH)], b"a", b"d/e/b", {b"d": WHOLE | FRESH}),
+    ([(b"d/e", WHOLE | NEW), (b"d/f", WHOLE | NEW)], b"a", b"d", {b"d/e": WHOLE, b"d/f": WHOLE}),
+    ([(b"d/e", WHOLE | NEW), (b"d/f", WHOLE | NEW)], b"a", b"d/e/b", {b"d/e": WHOLE, b"d/f": WHOLE | NEW}),
+    ([(b"d/e/g", WHOLE | NEW), (b"d", PLACE)], b"a", b"d/e", {b"d/e/g": WHOLE, b"d": PLACE}),
+    ([(b"dd", WHOLE | NEW)], b"a", b"d", {b"dd": WHOLE | NEW}), ([(b"d", WHOLE | NEW)], b"a", b"dd", {b"d": WHOLE | NEW}),
+    ([(b"a", WHOLE | NEW)], b"a", b"b", {b"a": WHOLE | NEW, b"b": WHOLE}),
+    # inside out
+    ([(b"d/e/f", FRESH)], b"d/e", b"e", {b"d/e/f": FRESH, b"e/f": FRESH}), ([(b"d/f", FRESH)], b"d", b"e/d", {b"d/f": FRESH, b"e/d/f": FRESH}),
+])
+def test_graft(queued, origin, place, expected):
+    queue = filled(*queued)
+    queue.graft(origin, place)
+    assert content(queue) == expected
+    assert queue.since == (0 if queued else None)
+
+
+def test_what_is_grafted_is_as_old_as_the_queue():
+    queue = Queue()
+    queue.add(b"a", PLACE, 3)
+    queue.add(b"a/f", FRESH, 8)
+    queue.graft(b"a", b"b")
+    assert queue.since == 3
+
+
+def test_a_graft_beyond_the_bound_stays_within_it():
+    queue = filled(*[(b"a/%d" % number, FRESH) for number in range(6)], bound=10)
+    queue.graft(b"a", b"b")
+    assert len(queue) <= 10
+    assert all(queue.covering(b"%s/%d" % (top, number)) & FRESH for top in (b"a", b"b") for number in range(6))
+
+
 # ---- the bound ---------------------------------------------------------------------------------
 
 def test_too_many_entries_below_one_directory_become_that_directory():
@@ -247,6 +316,14 @@ def test_asking_what_is_related_costs_the_same_in_a_long_queue():
         assert len({lines_run(wide(count).related, path) for count in (100, 5000)}) == 1
 
 
+@pytest.mark.parametrize("origin, place", [(b"new", b"n2"), (b"d1/e/f1", b"d2/e/x"), (b"n/e/w", b"d1/e/n"), (b"d1/e/f1", b"x")])
+def test_a_graft_of_little_costs_the_same_in_a_long_queue(origin, place):
+    costs = {lines_run(wide(count).graft, origin, place) for count in (100, 5000)}
+    assert len(costs) == 1 and costs.pop() < 200
+    assert len({lines_run(wide(count).covering, origin) for count in (100, 5000)}) == 1
+    assert len({lines_run(wide(count).below, origin) for count in (100, 5000)}) == 1
+
+
 def test_adding_costs_in_proportion_to_the_depth():
     queue, costs = wide(1000), []
     for depth in (1, 11, 21, 31):
@@ -295,8 +372,23 @@ class Naive:
         marks |= self.entries.get(path, 0)
         if marks & WHOLE:
             for name in self.below(path):
-                marks |= self.entries.pop(name) & FRESH
+                below = self.entries.pop(name)
+                marks |= 0 if below & NEW else below & FRESH
         self.entries[path] = marks
+
+    def covering(self, path):
+        names = path.split(b"/") if path else []
+        above = [b"/".join(names[:depth]) for depth in range(len(names))]
+        return next((self.entries[top] for top in above if self.entries.get(top, 0) & WHOLE), self.entries.get(path))
+
+    def graft(self, origin, place):
+        parts = place.split(b"/")
+        above = {b"/".join(parts[:depth]) for depth in range(len(parts) + 1)}
+        for name in self.entries:
+            if name in above or name.startswith(place + b"/"):
+                self.entries[name] &= ~NEW
+        for name, marks in [(name, self.entries[name]) for name in [origin] + self.below(origin) if name in self.entries]:
+            self.add(place + name[len(origin):], marks & ~NEW, self.since)
 
     def related(self, path):
         names = path.split(b"/") if path else []
@@ -334,3 +426,30 @@ def test_random_changes_leave_what_a_dictionary_would_hold(seed):
         assert content(queue) == naive.entries
         assert queue.since == naive.since
         assert queue.is_whole() == bool(naive.entries.get(b"", 0) & WHOLE)
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_random_renames_leave_what_a_dictionary_would_hold(seed):
+    rnd = random.Random(seed)
+    queue, naive = Queue(), Naive(float("inf"))
+
+    def any_path(least):
+        return b"/".join([rnd.choice([b"a", b"b", b"c", b"dd"]) for _ in range(rnd.choice([least, 1, 1, 2, 2, 3, 4]))])
+
+    for now in range(80):
+        path, place = any_path(1), any_path(1)
+        assert queue.covering(path) == naive.covering(path)
+        below = {(path + b"/" + inside).rstrip(b"/"): marks for inside, marks in queue.below(path)}
+        assert below == {name: naive.entries[name] for name in [path] + naive.below(path) if name in naive.entries}
+        if rnd.random() < 0.5:
+            path, marks = any_path(0), rnd.choice([PLACE, FRESH, WHOLE, WHOLE | FRESH, WHOLE | NEW, WHOLE | NEW])
+            if path or not marks & WHOLE or rnd.random() < 0.1:
+                queue.add(path, marks, now)
+                naive.add(path, marks, now)
+        elif not (path + b"/").startswith(place + b"/") and not (place + b"/").startswith(path + b"/"):
+            queue.graft(path, place)
+            naive.graft(path, place)
+        assert content(queue) == naive.entries and queue.since == naive.since
+        for name in {path, place}:
+            assert bool(queue.related(name)) == naive.related(name)
+    assert len(queue.take()) == len(naive.entries) and len(queue) == 0

@@ -10,10 +10,11 @@ import time
 
 import pytest
 
-from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE, Move
+from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.watch.inotify import (
     IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW,
-    IN_UNMOUNT, Inotify)
+    IN_UNMOUNT, Inotify, parse_events)
 from lsyncd_lite.watch.tree import Tree
 
 
@@ -489,6 +490,523 @@ def test_what_becomes_excluded_below_a_renamed_directory_is_dropped(watch):
     assert set(told(tree)) <= {b"z/f", b"z/x/f", b"z/x/y/f"}  # the sync filters what is told
     os.rename("src/z", "src/a")
     assert everything_is_watched(tree)
+
+
+# ---- Moves -------------------------------------------------------------------------------------
+
+@pytest.fixture
+def moving(watch):
+    """Watch src, after directories were made in it, and tell renames as Moves."""
+    def start(*directories, **keys):
+        tree = watch(*directories, **keys)
+        tree.tells_moves = True
+        return tree
+
+    return start
+
+
+def short(tree, steps=None):
+    """Return what is told now: a dict of {path in src: marks} for changes, "ORIGIN > PLACE" for a Move ("/" follows what is a directory)."""
+    found, start = [], len(tree.root) + 1
+    for step in tree.read() if steps is None else steps:
+        if isinstance(step, Move):
+            assert step.origin.startswith(tree.root + b"/") and step.place.startswith(tree.root + b"/")
+            slash = "/" if step.is_dir else ""
+            found.append("%s%s > %s%s" % (step.origin[start:].decode(), slash, step.place[start:].decode(), slash))
+        else:
+            assert step, "a step that tells nothing"
+            found.append({path.decode(): marks for path, (marks, _is_dir) in told(tree, [step]).items()})
+    return found
+
+
+def do(*lines):
+    """Run commands in src: mv, mkdir, rmdir, rm, touch (create and close), write, ln, link."""
+    def run(command, *names):
+        names = ["src/" + name for name in names]
+        {"mv": os.rename, "mkdir": os.mkdir, "rmdir": os.rmdir, "rm": os.unlink, "touch": write, "write": write, "chmod": lambda path: os.chmod(path, 0o700),
+         "link": os.link, "ln": lambda path: os.symlink("x", path)}[command](*names)
+
+    for line in lines:
+        run(*line.split())
+
+
+CHANGED, NEW_DIR, GONE = FRESH, WHOLE, PLACE
+
+
+@pytest.mark.parametrize("lines, expected", [
+    (["mv f g"], ["f > g"]),
+    (["mv f h"], ["f > h"]),                                     # over an existing file
+    (["mv d/f d/e/f"], ["d/f > d/e/f"]),
+    (["mv d z"], ["d/ > z/"]),
+    (["mv d empty"], ["d/ > empty/"]),                           # over an empty directory
+    (["mv d empty/d"], ["d/ > empty/d/"]),
+    (["ln l", "mv l k"], [{"l": GONE, "k": CHANGED}]),           # nobody else has it yet
+    (["link f g", "mv g k"], [{"g": GONE, "k": CHANGED}]),
+    (["mv f g", "mv g k"], ["f > g", "g > k"]),
+    (["mv f t", "mv h f", "mv t h"], ["f > t", "h > f", "t > h"]),
+    (["mv d t", "mv empty d", "mv t empty"], ["d/ > t/", "empty/ > d/", "t/ > empty/"]),
+    (["write f", "mv f g"], [{"f": CHANGED}, "f > g"]),          # the change comes before the Move
+    (["mv f g", "write g"], ["f > g", {"g": CHANGED}]),
+    (["mv f g", "write f"], ["f > g", {"f": CHANGED}]),
+    (["chmod f", "mv f g", "chmod g"], [{"f": PLACE}, "f > g", {"g": PLACE}]),
+    (["rm h", "mv f h"], [{"h": GONE}, "f > h"]),
+    (["touch n", "mv n m"], [{"n": CHANGED}, "n > m"]),
+    (["mkdir n", "mv f n/f"], [{"n": NEW_DIR, "f": GONE}]),      # into a directory made just before: nobody watched
+    (["mkdir n", "mv d n/d"], [{"n": NEW_DIR, "d": GONE}]),
+    (["mv d/f g", "mv d z"], ["d/f > g", "d/ > z/"]),
+    (["mv d z", "mv z/f g"], ["d/ > z/", "z/f > g"]),
+    (["mv d z", "write z/f"], ["d/ > z/", {"z/f": CHANGED}]),
+    (["write d/f", "mv d z"], [{"d/f": CHANGED}, "d/ > z/"]),
+    (["mv d/e d/x", "mv d z", "mv z/x/f z/f2", "mv z/x y"], ["d/e/ > d/x/", "d/ > z/", "z/x/f > z/f2", "z/x/ > y/"]),
+    (["mv d/e e", "mv d e/d"], ["d/e/ > e/", "d/ > e/d/"]),       # inside out
+    (["mv d t", "mv t/e d", "mv t d/e"], ["d/ > t/", "t/e/ > d/", "t/ > d/e/"]),
+    (["rmdir empty", "mv d empty"], [{"empty": GONE}, "d/ > empty/"]),
+    (["mv f ../out/f"], [{"f": GONE}]),                          # out of the tree
+    (["mv d ../out/d"], [{"d": GONE}]),
+    (["mv ../out/o o"], [{"o": CHANGED}]),                       # into it
+    (["mv ../out/dir dir"], [{"dir": NEW_DIR}]),
+    (["mv f ../out/f", "mv ../out/f g"], [{"f": GONE, "g": CHANGED}]),
+    (["mv d ../out/d", "mv h d"], [{"d": GONE}, "h > d"]),
+])
+def test_renames_are_told_as_moves_in_their_order(moving, lines, expected):
+    os.mkdir("out/dir")
+    for name in "f", "h", "../out/o":
+        write("src/" + name)
+    os.makedirs("src/d/e")
+    write("src/d/f")
+    write("src/d/e/f")
+    tree = moving(b"empty")
+    do(*lines)
+    assert short(tree) == expected
+    do("touch marker")
+    assert short(tree) == [{"marker": CHANGED}]
+    assert everything_is_watched(tree)
+
+
+def test_nothing_is_told_as_a_move_where_nobody_wants_it(watch):
+    write("src/f")
+    tree = watch(b"d")
+    do("mv f g", "mv d e")
+    assert short(tree) == [{"f": PLACE, "g": FRESH, "d": PLACE, "e": WHOLE}]
+
+
+@pytest.mark.parametrize("first, second, expected", [
+    (["touch n"], ["mv n m"], [[{"n": FRESH}], ["n > m"]]), (["mv f g"], ["mv g k"], [["f > g"], ["g > k"]]),
+    (["mv d z"], ["mv z/f g"], [["d/ > z/"], ["z/f > g"]]), (["mkdir n"], ["mv d n/d"], [[{"n": WHOLE}], ["d/ > n/d/"]]),
+    (["mv d t"], ["mv empty d", "mv t empty"], [["d/ > t/"], ["empty/ > d/", "t/ > empty/"]]),
+    (["mkdir n"], ["mv n d/n"], [[{"n": WHOLE}], ["n/ > d/n/"]])])
+def test_moves_are_told_from_read_to_read(moving, first, second, expected):
+    write("src/f")
+    tree = moving(b"d", b"empty")
+    write("src/d/f")
+    tree.read()
+    for lines, steps in zip((first, second), expected):
+        do(*lines)
+        assert short(tree) == steps
+    assert everything_is_watched(tree)
+
+
+def events_of(tree):
+    """Return the events that wait, as `translate` takes them."""
+    data = []
+    while True:
+        part = tree._inotify.read()
+        if not part:
+            return list(parse_events(b"".join(data)))
+        data.append(part)
+
+
+@pytest.mark.parametrize("cut", range(14))
+@pytest.mark.parametrize("lines", [
+    ["mv f g"], ["mv f h"], ["mv d z"], ["mv d empty"], ["mv d/f g"], ["mv d z", "mv z/f f2"], ["mv d t", "mv empty d", "mv t empty"], ["mkdir n", "mv d n/d"]])
+def test_a_rename_that_is_read_in_two_parts_is_not_lost(moving, lines, cut):
+    for name in "f", "h":
+        write("src/" + name)
+    tree = moving(b"d/e", b"empty")
+    write("src/d/f", "other")
+    tree.read()
+    copy = Copy(tree.root, lambda path: True)
+    do(*lines)
+    events = events_of(tree)
+    copy.take(tree.translate(events[:cut]))
+    copy.take(tree.translate(events[cut:]))
+    copy.take(tree.read())
+    assert copy.made_equal() == real(lambda path: True)
+    assert everything_is_watched(tree)
+
+
+def test_cookies_that_are_interleaved_with_other_events(moving):
+    write("src/a")
+    write("src/b")
+    tree = moving(b"d", b"e")
+    root, d = wd_of(tree), wd_of(tree, b"d")
+    steps = tree.translate([
+        (root, IN_MOVED_FROM, 1, b"a"), (root, IN_CLOSE_WRITE, 0, b"w"), (root, IN_MOVED_FROM, 2, b"b"), (d, IN_ATTRIB, 0, b"x"), (d, IN_MOVED_TO, 2, b"b"),
+        (root, IN_DELETE, 0, b"v"), (root, IN_MOVED_TO, 1, b"c"), (root, IN_MOVED_FROM, 3, b"lost"), (root, IN_MOVED_TO, 4, b"found")])
+    assert short(tree, steps) == [{"w": FRESH, "d/x": PLACE}, "b > d/b", {"v": PLACE}, "a > c", {"lost": PLACE, "found": FRESH}]
+
+
+def test_the_two_ends_of_a_rename_in_the_wrong_order_are_two_changes(moving):
+    write("src/b")
+    tree = moving()
+    root = wd_of(tree)
+    found = {}
+    for step in short(tree, tree.translate([(root, IN_MOVED_TO, 1, b"b"), (root, IN_MOVED_FROM, 1, b"a")])):
+        assert isinstance(step, dict)
+        found.update(step)
+    assert found == {"a": PLACE, "b": FRESH}
+
+
+def test_a_cookie_that_is_used_again_tells_the_right_pairs(moving):
+    """Cookies are numbers of 32 bits: after some days they begin again."""
+    tree = moving()
+    root = wd_of(tree)
+    steps = tree.translate([(root, IN_MOVED_FROM, 7, b"a"), (root, IN_MOVED_TO, 7, b"b"), (root, IN_MOVED_FROM, 8, b"c"), (root, IN_MOVED_TO, 8, b"d")])
+    assert short(tree, steps) == ["a > b", "c > d"]
+
+
+@pytest.mark.parametrize("then, expected", [("src/g", {"d": PLACE, "g": FRESH}), ("out/d/g", {"d": PLACE}), ("src/e/g", {"d": PLACE, "e/g": FRESH})])
+def test_a_rename_from_a_directory_that_has_left_is_told_as_something_new(moving, then, expected):
+    tree = moving(b"d", b"e")
+    write("src/d/f")
+    tree.read()
+    os.rename("src/d", "out/d")
+    os.rename("out/d/f", then)
+    found = {}
+    for step in short(tree):
+        found.update(step)
+    assert found == expected
+    assert everything_is_watched(tree)
+
+
+def test_a_rename_of_a_directory_from_one_that_has_left(moving):
+    tree = moving(b"d/s/t", b"e")
+    os.rename("src/d", "out/d")
+    os.rename("out/d/s", "src/e/s")
+    os.mkdir("src/e/s/n")
+    found = {}
+    for step in short(tree):
+        found.update(step)
+    assert found["d"] == PLACE and found["e/s"] & WHOLE
+    assert everything_is_watched(tree)
+
+
+def test_a_rename_into_a_directory_that_has_left_is_a_removal(moving):
+    write("src/f")
+    tree = moving(b"d", b"g")
+    os.rename("src/d", "out/d")
+    os.rename("src/f", "out/d/f")
+    os.rename("src/g", "out/d/g")
+    assert short(tree) == [{"d": PLACE, "f": PLACE, "g": PLACE}]
+    assert everything_is_watched(tree)
+
+
+def test_a_file_moved_in_over_the_place_of_a_move_is_told(moving):
+    """The kernel merges an event with the last one if they differ in nothing but the cookie."""
+    for name in "f", "c", "../out/x":
+        write("src/" + name)
+    tree = moving()
+    do("mv f c", "mv ../out/x c")
+    assert [step for step in short(tree) if isinstance(step, dict) and "c" in step] != []
+
+
+# ---- ... of what is not closed yet
+
+@pytest.mark.parametrize("known", [False, True], ids=["in one read", "in two"])
+def test_a_created_file_that_is_renamed_before_it_is_closed_is_no_move(moving, known):
+    tree = moving()
+    with open("src/n", "w"):
+        if known:
+            assert short(tree) == [] and tree.has_unclosed
+        do("mv n m")
+        assert short(tree) == [{"n": PLACE, "m": FRESH}]
+        do("mv m k")
+        assert short(tree) == ["m > k"]
+    assert short(tree) == [{"k": FRESH}]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["in one read", "in two"])
+@pytest.mark.parametrize("name", ["f", "d/f"])
+def test_a_rename_over_an_unclosed_file_tells_both_ends(moving, known, name):
+    tree = moving(b"d")
+    write("src/" + name)
+    tree.read()
+    with open("src/g", "w"):
+        if known:
+            tree.read()
+        do("mv %s g" % name)
+        steps = short(tree)
+        assert steps == ["%s > g" % name] or steps == [{name: PLACE, "g": FRESH}]
+    assert not tree.has_unclosed
+
+
+def test_an_unclosed_file_in_a_renamed_directory_is_told_where_it_is(moving):
+    tree = moving(b"d")
+    with open("src/d/n", "w"):
+        do("mv d e")
+        assert short(tree) == ["d/ > e/"] and tree.has_unclosed
+    assert short(tree) == [{"e/n": FRESH}]
+
+
+def test_a_link_in_a_directory_renamed_in_the_same_read_is_told_after_the_move(moving):
+    tree = moving(b"d")
+    do("ln d/l", "mv d e")
+    assert short(tree) == ["d/ > e/", {"e/l": FRESH}]
+
+
+# ---- ... of what is not wanted, or not known
+
+@pytest.mark.parametrize("lines, expected", [
+    (["mv d no2"], ["d/ > no2/"]), (["mv d no/d"], [{"d": PLACE}]), (["mv no/x x"], [{"x": WHOLE}]), (["mv no y"], [{"no": PLACE}, {"y": WHOLE}]),
+    (["mv f no/f"], [{"f": PLACE}]), (["mv no/f g"], [{"g": FRESH}]), (["mv no/f no/g"], [])])
+def test_moves_into_and_out_of_excluded_directories(moving, lines, expected):
+    """What is told of an excluded place is the sync's to drop; that the directories are watched as they should is not."""
+    os.makedirs("src/no/x/y")
+    write("src/no/f")
+    write("src/f")
+    tree = moving(b"d/e", wants=unwanted)
+    do(*lines)
+    found = short(tree)
+    merged, wanted = {}, {}
+    for step in found:
+        merged.update(step if isinstance(step, dict) else {step: None})
+    for step in expected:
+        wanted.update(step if isinstance(step, dict) else {step: None})
+    assert merged == wanted
+    directories = {path for path in on_disk() if not path.startswith(b"no")}
+    for directory in on_disk():
+        write(os.path.join(b"src", directory, b"probe"))
+    assert {os.path.dirname(path) or b"." for path in told(tree)} == directories and len(tree) == len(directories)
+
+
+def test_a_directory_that_nobody_had_watched_is_told_whole_when_it_is_renamed(moving, limited):
+    """What happened in it was not told, so what the target has of it may be old."""
+    tree = moving(b"a")
+    limited["left"] = 0
+    os.mkdir("src/n")
+    assert short(tree) == [{"n": WHOLE}]
+    limited["left"] = None
+    do("touch n/f", "mv n m")
+    found = {}
+    for step in short(tree):
+        found.update(step)
+    assert found["n"] == PLACE and found["m"] & WHOLE
+    assert everything_is_watched(tree)
+
+
+@pytest.mark.parametrize("lines, expected", [
+    (["mv d e", "mv h/x y", "mv e g", "mv h e"], ["d/ > e/", "h/x > y", "e/ > g/", "h/ > e/"]),
+    (["mkdir e", "mv h/x y", "rmdir e", "mv h e"], [{"e": WHOLE}, "h/x > y", {"e": PLACE}, "h/ > e/"]),
+    (["mv d t", "write h/x", "mv h/x h/y", "mv h d", "mv t h"], ["d/ > t/", {"h/x": FRESH}, "h/x > h/y", "h/ > d/", "t/ > h/"]),
+    (["mv d/s s", "mv d/x d/y", "mv d e", "mv s d"], ["d/s/ > s/", "d/x > d/y", "d/ > e/", "s/ > d/"]),
+    (["mv d h/d", "mv h/d/x h/x2", "mv h m", "mv m/d d", "mv d/s m/s"],
+     ["d/ > h/d/", "h/d/x > h/x2", "h/ > m/", "m/d/ > d/", "d/s/ > m/s/"]),
+])
+def test_moves_have_the_paths_of_that_time(moving, lines, expected):
+    """Whatever a look at the disk finds now: an event is told with the path that it had."""
+    tree = moving(b"d/s", b"h")
+    for name in "d/x", "d/s/x", "h/x":
+        write("src/" + name)
+    tree.read()
+    do(*lines)
+    assert [step if isinstance(step, str) else {path: marks & ~FRESH if marks & WHOLE else marks for path, marks in step.items()}
+            for step in short(tree)] == expected
+    assert everything_is_watched(tree)
+
+
+# ---- ... and what they are good for: a copy that is made equal
+
+class Copy:
+    """What a target holds, {path: (kind, content)}; renames are done on it, the rest is queued and taken from the source in the end.
+
+    root: the source; wanted(path): tells whether a relative path is mirrored.
+    """
+
+    def __init__(self, root, wanted):
+        self.root, self.wanted, self.queue, self.moves = root, wanted, Queue(), 0
+        self.tree = real(wanted)
+
+    def take(self, steps):
+        for step in steps:
+            if isinstance(step, Move):
+                self.move(*(path[len(self.root) + 1:] for path in step[:2]), step.is_dir)
+                continue
+            for directory, names in step.items():
+                for name, (marks, _is_dir) in names.items():
+                    self.add(os.path.join(directory[len(self.root) + 1:], name), marks)
+
+    def add(self, path, marks):
+        path = path.rstrip(b"/")
+        if self.wanted(path):
+            self.queue.add(path, marks, 0)
+
+    def move(self, origin, place, is_dir):
+        marks = self.queue.covering(origin)
+        if marks is not None and marks & (WHOLE | FRESH) or not self.wanted(origin) or not self.wanted(place):
+            self.add(origin, PLACE)
+            self.add(place, WHOLE | FRESH if is_dir else FRESH)
+            return
+        self.queue.graft(origin, place)
+        if not self.rename(origin, place):
+            self.add(origin, WHOLE | FRESH)
+            self.add(place, WHOLE | FRESH)
+
+    def under(self, path):
+        return [name for name in self.tree if name == path or name.startswith(path + b"/")]
+
+    def is_dir(self, path):
+        return not path or self.tree.get(path, "?")[0] == "d"
+
+    def rename(self, origin, place):
+        """Do what rename(2) would do; tell whether it did."""
+        there = self.tree.get(place)
+        if (origin not in self.tree or not self.is_dir(os.path.dirname(place)) or (place + b"/").startswith(origin + b"/")
+                or there and (there[0] == "d") != (self.tree[origin][0] == "d") or len(self.under(place)) > 1):
+            return False
+        self.tree.pop(place, None)
+        self.tree.update({place + name[len(origin):]: self.tree.pop(name) for name in self.under(origin)})
+        self.moves += 1
+        return True
+
+    def made_equal(self):
+        """Make equal what is queued, and return what the tree is then."""
+        source = real(self.wanted)
+        for path, marks in self.queue.take():
+            names = path.split(b"/")
+            parents = [b"/".join(names[:depth]) for depth in range(1, len(names))]
+            standing = next((parent for parent in parents if source.get(parent, "?")[0] != "d"), path)
+            for parent in parents:  # as rsync makes them, of whatever there was
+                if parent in source and source[parent][0] == "d" and not self.is_dir(parent):
+                    self.put(parent, source)
+            if standing == path and marks & WHOLE and path in source:
+                for name in self.under(path):
+                    del self.tree[name]
+                self.tree.update({name: source[name] for name in source if name == path or name.startswith(path + b"/")})
+            elif path:
+                self.put(standing, source, marks & FRESH)
+        return self.tree
+
+    def put(self, path, source, fresh=False):
+        """Make a place equal, without what is in it; other content only where it is said to be fresh."""
+        here, there = source.get(path), self.tree.get(path)
+        if here and there and here[0] == there[0] and (here[0] == "d" or not fresh):
+            return
+        for name in self.under(path):
+            del self.tree[name]
+        if here:
+            self.tree[path] = here
+
+
+def real(wanted):
+    """Return {path in src: (kind, content)} of what is mirrored."""
+    found = {}
+    for directory, names, files in os.walk(b"src"):
+        for name in names + files:
+            path = os.path.join(directory, name)
+            if not wanted(path[4:]):
+                continue
+            if os.path.islink(path):
+                found[path[4:]] = "l", os.readlink(path)
+            elif os.path.isdir(path):
+                found[path[4:]] = "d", None
+            else:
+                with open(path, "rb") as file:
+                    found[path[4:]] = "f", file.read()
+    return found
+
+
+class Hand:
+    """Somebody who does things in src, renames above all."""
+
+    def __init__(self, rnd):
+        self.rnd, self.number, self.open = rnd, 0, []
+
+    def existing(self):
+        return [os.path.join(directory, name) for directory, names, files in os.walk(b"src") for name in names + files] or [b"src/none"]
+
+    def fresh(self):
+        self.number += 1
+        return b"%d" % self.number
+
+    def act(self, building=False):
+        """Do something; what is not possible just now is nothing."""
+        rnd, existing = self.rnd, self.existing()
+        inside = rnd.choice([b"src"] + [path for path in existing if os.path.isdir(path) and not os.path.islink(path)])
+        some, place = rnd.choice(existing), os.path.join(inside, rnd.choice([b"a", b"b", b"c", b"d", b"no"]))
+        outside = b"out/%d" % rnd.randrange(3)
+        builds = [lambda: os.mkdir(place), lambda: self.write(place, "wb")]
+        action = rnd.choice(builds * 3 if building else [lambda: os.rename(some, place)] * 20 + builds * 2 + [
+            lambda: self.write(some, "ab"), lambda: (os.rmdir if os.path.isdir(some) else os.unlink)(some), lambda: shutil.rmtree(some),
+            lambda: os.rename(some, outside), lambda: os.rename(outside, place), lambda: os.rename(some, outside) or os.rename(outside, place),
+            lambda: os.symlink(self.fresh(), place), lambda: self.link(some, place), lambda: self.open.append(open(place, "xb", 0)), self.close,
+            lambda: os.chmod(some, rnd.choice([0o700, 0o755])), lambda: self.inside(outside), lambda: self.swap(some, place)])
+        os.chmod("src", 0o755)  # an event: the kernel would take a second MOVED_TO with the same name for the first
+        try:
+            action()
+        except (OSError, IndexError):
+            pass  # not possible just now
+
+    def write(self, path, mode):
+        if os.path.exists(path) and os.stat(path).st_nlink > 1:
+            return  # nobody tells that another name has changed, too
+        with open(path, mode) as file:
+            file.write(self.fresh())
+
+    def link(self, path, place):
+        if not self.open:
+            os.link(path, place)
+
+    def close(self):
+        if self.open:
+            file = self.open.pop(self.rnd.randrange(len(self.open)))
+            file.write(self.fresh())
+            file.close()
+
+    def swap(self, one, other):
+        os.rename(one, b"src/t")
+        os.rename(other, one)
+        os.rename(b"src/t", other)
+
+    def inside(self, outside):
+        """Rename something in a directory that lies outside, maybe since just now."""
+        name = self.rnd.choice(os.listdir(outside))
+        os.rename(os.path.join(outside, name), self.rnd.choice([outside + b"/z", b"src/z", b"src/a/z"]))
+
+
+def play(watch, seed):
+    """Let a hand act while what the tree tells is done to a copy; return what the copy is, and should be."""
+    rnd = random.Random(seed)
+    rules = rnd.random() < 0.3
+    wanted = (lambda path: b"no" not in path.split(b"/")) if rules else lambda path: True
+    hand = Hand(rnd)
+    for _number in range(20):
+        hand.act(True)
+    tree = watch(mode=rnd.choice(["CloseWrite", "CloseWrite", "Modify"]), wants=wanted if rules else None)
+    tree.tells_moves = True
+    copy = Copy(tree.root, wanted)
+    rarely = rnd.choice([0.05, 0.2, 0.6])
+    for _number in range(rnd.choice([5, 20, 40])):
+        hand.act()
+        if rnd.random() < rarely:
+            copy.take(tree.read())
+    while hand.open:
+        hand.close()
+    for _number in range(4):  # what was in doubt is looked at again
+        copy.take(tree.read())
+    copy.take(tree.settle(float("inf")))
+    return copy, wanted
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_told_moves_and_changes_make_a_copy_equal(watch, seed):
+    copy, wanted = play(watch, seed)
+    expected, found = real(wanted), copy.made_equal()
+    assert {path: (found.get(path), expected.get(path)) for path in {*found, *expected} if found.get(path) != expected.get(path)} == {}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_renames_are_told_as_moves_often_enough_to_be_worth_it(watch, seed):
+    assert play(watch, seed)[0].moves > 5
 
 
 # ---- when something is wrong -------------------------------------------------------------------
