@@ -38,11 +38,11 @@ if [ -L "./$a" ]; then [ $w = m ]; elif [ -d "./$a" ]; then [ $w = d ]; else [ -
 if [ -L "./$b" ]; then rm -f "./$b"; elif [ -d "./$b" ]; then rmdir "./$b" || return 1; fi;
 mv -f "./$a" "./$b"; };
 s() { k "$b" && [ -d "./$b" ] || return 1; if [ -L "./$b" ]; then return 1; fi; touch -c -d "@$a" "./$b"; };
-g; l=$v; g; if cd "$v"; then
+if g && l=$v && g && cd "$v"; then
 while g; do case $v in
 [md]) w=$v; g && a=$v && g && b=$v && m </dev/null;; t) g && a=$v && g && b=$v && s </dev/null;; *) false;;
 esac || { f="$f $n"; c=$((c+1)); }; n=$((n+1)); done;
-if [ $c -gt 500 ] || [ $n -ne $l ]; then f=" *"; fi;
+[ $c -le 500 ] && [ "$n" = "$l" ] || f=" *";
 else f=" *"; cat >/dev/null; fi 2>/dev/null;
 echo "equal: ${f:+failed}${f:-done}"; }
 """.strip().split(b"\n"))
