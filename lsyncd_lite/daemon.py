@@ -10,8 +10,8 @@ import time
 
 from lsyncd_lite.errors import ConfigError, Fatal, reason
 from lsyncd_lite.mirror.direct import Direct
-from lsyncd_lite.mirror.job import ANSWER, FULL, Verdict
-from lsyncd_lite.mirror.rsync import Rsync
+from lsyncd_lite.mirror.job import FULL, Verdict
+from lsyncd_lite.mirror.rsync import DETAIL, Rsync
 from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
 from lsyncd_lite.paths import show
@@ -27,6 +27,7 @@ HEARTBEAT = 60.0     # seconds between two looks at what tells no events, and wr
 # burst. The kernel's queue is full after 75 ms of the hardest burst.
 NAP, BURST_NAP = 0.002, 0.01
 BURST = 0.1          # seconds within which another event makes a burst
+WORD_LONGEST = 200   # bytes of an argument that the log shows
 GRACE = 2.0          # seconds between TERM and KILL for children that outstay the shutdown
 
 
@@ -137,7 +138,7 @@ class Daemon:
 
     def _on_line(self, tag, line):
         """Log a line that a child printed."""
-        self._log("Exec" if line.startswith(ANSWER) else "Normal", "%s: %s" % (tag[0].config.name, show(line)))
+        self._log("Exec" if DETAIL.match(line) else "Normal", "%s: %s" % (tag[0].config.name, show(line)))
 
     def _read_events(self):
         if not self._readable:
@@ -180,7 +181,8 @@ class Daemon:
 
     def _spawn(self, sync, job):
         if self._log.shows("Exec"):
-            self._log("Exec", "%s: %s" % (sync.config.name, " ".join(map(show, job.argv))))
+            words = [word if len(word) <= WORD_LONGEST else word[:WORD_LONGEST] + b"..." for word in job.argv]
+            self._log("Exec", "%s: %s" % (sync.config.name, " ".join(map(show, words))))
         if job.purpose == FULL:
             self._log("Normal", "%s: full sync of %s to %s"
                       % (sync.config.name, show(sync.config.source), show(sync.config.target)))

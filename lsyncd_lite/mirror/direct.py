@@ -117,14 +117,12 @@ class Direct:
     def verdict(self, job, status, output):
         """Return (Verdict, words) for a job that ended, as Rsync.verdict does."""
         if job.purpose == PROBE:
-            found = dict(line[len(ANSWER):].partition(b" ")[::2] for line in output if line.startswith(ANSWER))
-            self._gnu, self._cp, self._has_rsync = b"gnu" in found, found.get(b"cp") or b"cp", bool(found.get(b"rsync"))
-            if not self._has_rsync:
-                return Verdict.REDO, "there is no %s: full syncs are done without it" % show(self.config.rsync.binary)
-            return Verdict.OK, None
+            return self._learn(status, output)
         if job.argv is not self._child:
             verdict, words = Verdict.REDO, None  # then it is looked at more closely
-            if job.purpose == FULL:
+            if job.purpose == FULL and status is None:
+                self._has_rsync, words = False, self._no_rsync
+            elif job.purpose == FULL:
                 verdict, words = self._rsync.verdict(job, status, output)
             elif status == 0:
                 verdict = Verdict.OK
@@ -133,6 +131,18 @@ class Direct:
         verdict, words = self._judge(job, status, output)
         self._sound = verdict is Verdict.OK
         return verdict, words
+
+    def _learn(self, status, output):
+        """Take what the probe has found; without a word everything is tried."""
+        if status is not None and status < 0:
+            return Verdict.AGAIN, "killed by signal %d" % -status
+        found = dict(line[len(ANSWER):].partition(b" ")[::2] for line in output if line.startswith(ANSWER))
+        self._gnu, self._cp, self._has_rsync = b"gnu" in found, found.get(b"cp") or b"cp", found.get(b"rsync") != b""
+        return (Verdict.OK, None) if self._has_rsync else (Verdict.REDO, self._no_rsync)
+
+    @property
+    def _no_rsync(self):
+        return "there is no %s: full syncs are done without it" % show(self.config.rsync.binary)
 
     def _judge(self, job, status, output):
         """Return (Verdict, words) for the end of our child."""

@@ -12,7 +12,7 @@ from lsyncd_lite.config import settings
 from lsyncd_lite.mirror import ssh
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import BATCH, FULL, PROBE, REMOVAL, Job, Verdict
+from lsyncd_lite.mirror.job import ANSWER, BATCH, FULL, PROBE, REMOVAL, Job, Verdict
 from lsyncd_lite.paths import show, to_bytes
 
 # rsync(1), EXIT VALUES
@@ -23,6 +23,10 @@ _EMPTY_SOURCE = 25  # --max-delete=0 stopped a deletion
 
 # Receivers with a certain hardening of 2026 end with 2 and this message at a missing entry.
 _REFUSES_MISSING = b"invalid file mode 00"
+
+# What rsync and ssh print of things that are no trouble, and children of ours for their mode.
+DETAIL = re.compile(rb"file has vanished: |rsync warning: some files vanished |rsync: WARNING: parent dir is absent "
+                    rb"|ControlSocket .* already exists, disabling multiplexing|" + ANSWER)
 
 # A parent of a listed path was renamed while rsync read the list.
 _OVERTAKEN = b"invalid path from sender"

@@ -28,6 +28,8 @@ class Sockets:
         """See to it that the directory is there and ours; to call before each job. Raises OSError."""
         if self.path is None:
             return
+        if not self._made:
+            _sweep(os.path.dirname(self.path))
         try:
             os.mkdir(self.path, 0o700)
         except FileExistsError:
@@ -91,6 +93,24 @@ def _choose(environ):
         if len(path) <= LONGEST:
             return path
     return None
+
+
+def _sweep(directory):
+    """Remove what daemons of ours that were killed have left; their connections end by themselves."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return
+    for name in names:
+        match = re.fullmatch(rb"lsyncd-lite-(\d+)(?:-[0-9a-f]{8})?", name)
+        path = join(directory, name)
+        try:
+            if match and _is_ours(os.lstat(path)) and not os.path.exists(b"/proc/" + match.group(1)):
+                for socket in os.listdir(path):
+                    os.unlink(join(path, socket))
+                os.rmdir(path)
+        except OSError:
+            pass  # somebody else is at it
 
 
 def _will_do(directory):

@@ -160,6 +160,29 @@ def test_many_directories_do_not_wear_out_the_memory_of_verdicts():
     assert chosen.excludes(b"d7", b"f", False) and not chosen.excludes(b"d8", b"f", False)
 
 
+# ---- what a directory may be renamed to ---------------------------------------------------------
+
+@pytest.mark.parametrize("patterns, positional", [
+    ([], False), ([b"a"], False), ([b"*.o"], False), ([b"a/"], False), ([b"[ab]?"], False), ([b"a*b", b"c/"], False), ([b"[/]"], True),
+    ([b"/a"], True), ([b"a/b"], True), ([b"a/b/"], True), ([b"/a/"], True), ([b"**"], True), ([b"a**"], True), ([b"**/a"], True), ([b"a/***"], True), ([b"/"], False),
+    ([b"*.o", b"/a"], True), ([b"a/*"], True)])
+def test_rules_that_look_at_where_something_stands(patterns, positional):
+    for sign in "+", "-":
+        assert Filter([(sign, pattern, "") for pattern in patterns]).positional is positional
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_below_a_renamed_directory_the_same_is_excluded_where_no_rule_is_positional(seed):
+    rnd = random.Random(seed)
+    chosen = Filter([rule_of(rnd.choice([b"- ", b"- ", b"+ "]) + random_pattern(rnd)) for _ in range(rnd.randint(1, 3))])
+    if chosen.positional:
+        return
+    places = [place for place in (b"d", b"e", b"d/x", b"a/b", b"e/erf/7") if not chosen.deciding(place, True)[0]]
+    for name in [b"a", b"x/b", b"erf", b"[x]/a.key", b"x y/A/7"]:
+        assert len({chosen.deciding(place + b"/" + name, is_dir)[0] for place in places for is_dir in (False,)}) <= 1
+        assert len({chosen.deciding(place + b"/" + name, True)[0] for place in places}) <= 1
+
+
 # ---- against the real rsync --------------------------------------------------------------------
 # Left out of the random patterns, since rsync is known to read them otherwise: a class that
 # holds a slash (together with "**" it can match one there), and runs of four or more stars.

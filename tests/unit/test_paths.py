@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from lsyncd_lite.paths import below, join, show, to_bytes, to_text
+from lsyncd_lite.paths import below, join, show, split, to_bytes, to_text
 
 
 @pytest.mark.parametrize("path", [b"", b"a", b"\xff\xfe", b"\xc3\xa9", b"a\xc3", b"\x00\x01\x7f\x80", bytes(range(256))])
@@ -50,3 +50,11 @@ def test_join(directory, name, expected):
     (b"/a", b"/", b"a"), (b"/a/b", b"/", b"a/b"), (b"/", b"/", b""), (b"/A", b"/a", None)])
 def test_below(path, directory, expected):
     assert below(path, directory) == expected
+
+
+@pytest.mark.parametrize("path, directory, name", [
+    (b"a", b"", b"a"), (b"d/a", b"d", b"a"), (b"d/e/a", b"d/e", b"a"), (b"/a", b"/", b"a"), (b"/d/a", b"/d", b"a"), (b"", b"", b""), (b"/", b"/", b""), (b"d/\n", b"d", b"\n"),
+    (b"d/\xff", b"d", b"\xff"), (b"...", b"", b"...")])
+def test_split(path, directory, name):
+    assert split(path) == (directory, name)
+    assert join(directory, name) == path
