@@ -38,6 +38,8 @@ _CONNECT_TIMEOUT = b"--contimeout=60"
 # [USER@]HOST::MODULE, where HOST may be an IPv6 address in brackets (rsync(1), SYNOPSIS).
 _DAEMON = re.compile(rb"(?:[^/:@]*@)?(?:\[[^]/]*\]|[^/:[]*)::")
 
+_TOLD = 300  # bytes of what rsync says that go into the status
+
 # A name that no source holds.
 _NOTHING = b".probe-\001"
 
@@ -99,8 +101,9 @@ class Rsync:
         else:
             verdict = _VERDICTS.get(status, Verdict.DIE)
         words = "rsync ended with %d" % status
-        told = next((line for line in output if line.startswith(b"rsync") or b"rror" in line), b"".join(output[:1]))
-        return verdict, "%s: %s" % (words, show(told)) if told else words
+        told = [line for line in output if not DETAIL.match(line) and b"IO error encountered" not in line]  # a consequence
+        told = next((line for line in told if line.startswith(b"rsync") or b"rror" in line), b"".join(told[:1]))
+        return verdict, "%s: %s" % (words, show(told[:_TOLD])) if told else words
 
     @property
     def refused_empty(self):

@@ -281,7 +281,7 @@ class Run:
                     if new is not None:
                         pending.append((path, new))
                 except OSError as error:
-                    if os.path.lexists(path):
+                    if _is_there(path):
                         self.fail(number, "make equal", path, error)
             for entry in there.values():
                 if not self._is_hidden(directory, entry):
@@ -367,7 +367,7 @@ class Run:
     def _copy(self, path, here, there, number):
         """Put a file, or what else is no directory, on the list of what cp is to copy."""
         if stat.S_ISREG(here.st_mode) and not os.access(path, os.R_OK):
-            if os.path.lexists(path):  # cp would remove what it then cannot replace
+            if _is_there(path):  # cp would remove what it then cannot replace
                 raise PermissionError(errno.EACCES, "source")
             return
         if there is not None and not self.full:
@@ -543,7 +543,7 @@ class Run:
     def _rm(self, paths, removals):
         if paths and _run([b"rm", b"-rf", b"--"] + [self.target + path for path in paths])[0]:
             for path in paths:
-                if os.path.lexists(self.target + path):
+                if _is_there(self.target + path):
                     self._clear(path, removals[path][1], False)
 
     def _clear(self, top, number, protects):
@@ -656,6 +656,14 @@ def _look(path):
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _is_there(path):
+    """Tell whether something is at a path, or may be: one that is too long says nothing."""
+    try:
+        return _look(path) is not None
+    except OSError:
+        return True
 
 
 def _is_work(name):

@@ -276,10 +276,10 @@ def _configuration(kind, src, request, tmp_path):
     return sync(src, path, mode=mode, **({"direct": {"atomic": True}} if option else {})), path
 
 
-def _play(churn, running, src, path, again):
+def _play(churn, running, src, path, count, again):
     """Let it churn; then the trees are equal, and nothing outside them has been touched."""
     try:
-        churn.run(OPERATIONS)
+        churn.run(count)
         outside = tree(os.fsdecode(churn.outside), archive=True)
         running.wait_equal(src, path, archive=True, limit=45)
         running.wait_idle()
@@ -291,7 +291,7 @@ def _play(churn, running, src, path, again):
 
 
 @pytest.mark.parametrize("kind, seed", [
-    (kind, seed) for kind, seeds in (("local", "1-3"), ("ssh", "4"), ("direct", "5-6"), ("direct atomic", "7"), ("rsyncssh", "8"))
+    (kind, seed) for kind, seeds in (("local", "1-3"), ("ssh", "4"), ("direct", "5"), ("direct atomic", "6"), ("rsyncssh", "7"))
     for seed in _seeds(seeds)])
 def test_random_operations_end_in_equal_trees(kind, seed, src, tmp_path, request, daemon):
     churn = Churn(src, seed)
@@ -299,12 +299,12 @@ def test_random_operations_end_in_equal_trees(kind, seed, src, tmp_path, request
     table, path = _configuration(kind, src, request, tmp_path)
     running = daemon(table, settings={"delay": 0.1}, options=["-log", "Exec"])
     running.wait_equal(src, path, archive=True)
-    _play(churn, running, src, path, "operations and " + kind.split()[0])
+    _play(churn, running, src, path, OPERATIONS, "operations and " + kind.split()[0])
 
 
 # trap 14
 @pytest.mark.parametrize("kind, seed", [
-    (kind, seed) for kind, seeds in (("direct", "11-13"), ("direct atomic", "14"), ("rsyncssh", "15-17"))
+    (kind, seed) for kind, seeds in (("direct", "11-12"), ("direct atomic", "13"), ("rsyncssh", "14-15"))
     for seed in _seeds(seeds)])
 def test_random_renames_end_in_equal_trees(kind, seed, src, tmp_path, request, daemon):
     churn = Churn(src, seed, RENAMES)
@@ -312,10 +312,10 @@ def test_random_renames_end_in_equal_trees(kind, seed, src, tmp_path, request, d
     table, path = _configuration(kind, src, request, tmp_path)
     running = daemon(table, settings={"delay": 0.1}, options=["-log", "Exec"])
     running.wait_equal(src, path, archive=True)
-    _play(churn, running, src, path, "renames and " + kind.split()[0])
+    _play(churn, running, src, path, OPERATIONS * 2 // 3, "renames and " + kind.split()[0])
 
 
-@pytest.mark.parametrize("seed", _seeds("21-22"))
+@pytest.mark.parametrize("seed", _seeds("21"))
 def test_random_renames_while_the_host_comes_and_goes_end_in_equal_trees(seed, src, dst, sshd, daemon):
     far, churn = sshd(), Churn(src, seed, RENAMES)
     churn.run(30)
@@ -331,9 +331,8 @@ def test_random_renames_while_the_host_comes_and_goes_end_in_equal_trees(seed, s
     host = threading.Thread(target=come_and_go)
     host.start()
     try:
-        churn.run(OPERATIONS)
+        churn.run(OPERATIONS * 2 // 3)
     finally:
         churning.set()
         host.join()
-    churn.run(1)
-    _play(churn, running, src, dst, "host")
+    _play(churn, running, src, dst, 1, "host")

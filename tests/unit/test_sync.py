@@ -727,6 +727,15 @@ def test_what_is_queued_at_the_origin_goes_along():
     assert {b"e": PLACE, b"e/f": FRESH, b"e/s/g": FRESH}.items() <= dict(pair.sync.queue.entries()).items()
 
 
+def test_the_place_of_a_file_is_looked_at_once_more():
+    """mv f c; mv /out/x c: the kernel merges an event with the last one if they differ in nothing but the cookie (inotify_fsnotify.c)."""
+    pair = Moving()
+    pair.move(b"f", b"c")
+    assert pair.sync.queue.covering(b"c") is not None
+    pair.rename()
+    assert b"c" in dict(pair.take(pair.due).entries)
+
+
 # where the target has not what the place must hold
 
 @pytest.mark.parametrize("where", ["queue", "held", "after full", "running", "ready"])
