@@ -19,6 +19,7 @@ import stat
 from lsyncd_lite.errors import reason
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.paths import show
+from lsyncd_lite.system.attributes import is_same_content, make_like
 
 # Exit statuses, those of rsync where it has one: no source; no target; will not empty a target.
 DONE, DEFECT, NO_SOURCE, NO_TARGET, EMPTY_SOURCE = 0, 1, 3, 11, 25
@@ -230,7 +231,7 @@ class Run:
         target = self.target + path
         if not stat.S_ISDIR(here.st_mode):
             if there is not None and self._is_same(path, here, there, marks):
-                self._attributes(path, target, here, there)
+                make_like(path, target, here, there)
             else:
                 self._copy(path, here, there, number)
             return None
@@ -304,7 +305,7 @@ class Run:
         if kind == stat.S_IFREG:
             if here.st_size != there.st_size or not self._is_same_time(here, there):
                 return False
-            return marks & (FRESH | NEW) != FRESH or _is_same_content(path, self.target + path)
+            return marks & (FRESH | NEW) != FRESH or is_same_content(path, self.target + path)
         if kind == stat.S_IFLNK:
             return os.readlink(path) == os.readlink(self.target + path)
         return here.st_rdev == there.st_rdev
@@ -315,37 +316,6 @@ class Run:
         return here.st_ctime_ns < self.settled_before and int(here.st_mtime) == int(there.st_mtime)
 
     # ---- attributes
-
-    def _attributes(self, path, at, here, there):
-        """Give `at`, which is like `there`, the owner, mode, extended attributes and time of `path`."""
-        mode, changed = stat.S_IMODE(here.st_mode), False
-        if (here.st_uid, here.st_gid) != (there.st_uid, there.st_gid):
-            mode, changed = self._own(at, here, there, mode)
-        changed |= _extended(path, at)
-        if not stat.S_ISLNK(here.st_mode) and (changed or mode != stat.S_IMODE(there.st_mode)):
-            os.chmod(at, mode)  # after chown(2), which takes bits away
-        if here.st_mtime_ns != there.st_mtime_ns:
-            try:
-                os.utime(at, ns=(there.st_atime_ns, here.st_mtime_ns), follow_symlinks=False)
-            except OSError:
-                if not stat.S_ISLNK(here.st_mode):  # not every file system keeps that of links
-                    raise
-
-    def _own(self, at, here, there, mode):
-        """Give `at` its owner as far as we may; return the mode it may have then, and if it changed.
-
-        Who cannot give a file away must not make it run with rights of his own.
-        """
-        stranger = stat.S_ISUID if here.st_uid != there.st_uid else 0
-        for uid in here.st_uid, -1:
-            try:
-                os.chown(at, uid, here.st_gid, follow_symlinks=False)
-            except OSError:
-                continue  # not ours to give, or unknown to this user namespace: as good as can be
-            return mode if uid != -1 else mode & ~stranger, True
-        if here.st_gid != there.st_gid and not stat.S_ISDIR(here.st_mode):
-            stranger |= stat.S_ISGID
-        return mode & ~stranger, False
 
     def _finish(self):
         """Make the attributes of all touched directories equal, the deepest first."""
@@ -358,7 +328,7 @@ class Run:
                     continue  # it stays for what is protected in it, or went just now
                 if self._enter(directory, number, False):
                     at = self.target + directory
-                    self._attributes(directory or b".", at, here, os.lstat(at))
+                    make_like(directory or b".", at, here, os.lstat(at))
             except OSError as error:
                 self.fail(number, "set the attributes of", directory, error)
 
@@ -453,7 +423,7 @@ class Run:
                 return False
         if not self.gnu and now and (now.st_mode, now.st_size, now.st_mtime_ns) == (
                 here.st_mode, here.st_size, here.st_mtime_ns):
-            self._attributes(path, at, now, found)
+            make_like(path, at, now, found)
         if self.atomic:
             os.rename(at, self.target + path)
         return True
@@ -678,50 +648,6 @@ def _is_alive(pid):
     except (PermissionError, OverflowError):
         pass  # somebody else's; no number of a process
     return True
-
-
-def _is_same_content(one, other):
-    """Compare two regular files; what has become something else, or cannot be read, is not the same."""
-    opened = []
-    try:
-        for path in one, other:
-            opened.append(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
-        while True:
-            block = os.read(opened[0], 1 << 18)
-            if block != os.read(opened[1], 1 << 18):
-                return False
-            if not block:
-                return True
-    except OSError:
-        return False
-    finally:
-        for fd in opened:
-            os.close(fd)
-
-
-def _extended(path, at):
-    """Make the extended attributes (ACLs too) of `at` those of `path`, best effort; tell if some changed."""
-    try:
-        wanted, found = (os.listxattr(which, follow_symlinks=False) for which in (path, at))
-        if not wanted and not found:
-            return False
-        wanted, found = ({name: os.getxattr(which, name, follow_symlinks=False) for name in names}
-                         for which, names in ((path, wanted), (at, found)))
-    except OSError:
-        return False  # not known to this file system, or changing just now
-    changed = False
-    for name in wanted.keys() | found.keys():
-        if wanted.get(name) == found.get(name):
-            continue
-        try:
-            if name in wanted:
-                os.setxattr(at, name, wanted[name], follow_symlinks=False)
-            else:
-                os.removexattr(at, name, follow_symlinks=False)
-            changed = True
-        except OSError:
-            pass  # some are the kernel's, or not for us
-    return changed
 
 
 def _run(argv):
