@@ -34,6 +34,7 @@ class Direct:
         self._cp = b"cp"          # where it is: looking for it costs a tenth of a short run
         self._has_rsync = True
         self._sound = False       # the target was what it should be when it was met last
+        self._met = False         # it has been there: should it vanish, it is not to be made where it was mounted
 
     def probe(self):
         """Return the Job that asks which cp there is, and if there is an rsync."""
@@ -64,7 +65,7 @@ class Direct:
         """Return a Job of our child."""
         config = self.config
         options = [(deletes, b"delete"), (self._gnu, b"gnu"), (config.direct.atomic, b"atomic"),
-                   (purpose == FULL and deletes and not config.allowEmptySource, b"refuse-empty")]
+                   (not self._met, b"make"), (purpose == FULL and deletes and not config.allowEmptySource, b"refuse-empty")]
         fields = [config.source, config.target, b" ".join([word for given, word in options if given]),
                   b"%d" % len(self.filter.rules)]
         fields += [to_bytes(rule.sign) + b" " + rule.pattern for rule in self.filter.rules]
@@ -118,6 +119,7 @@ class Direct:
         """Return (Verdict, words) for a job that ended, as Rsync.verdict does."""
         if job.purpose == PROBE:
             return self._learn(status, output)
+        self._met = self._met or status == 0
         if job.argv is not self._child:
             verdict, words = Verdict.REDO, None  # then it is looked at more closely
             if job.purpose == FULL and status is None:
@@ -154,7 +156,7 @@ class Direct:
             job.done = [None if failed is None else number not in failed for number in range(len(job.moves))]
         if status == _NO_TARGET:
             job.entries = [(b"", WHOLE), *job.entries]  # all of it is not there
-            return Verdict.AGAIN, "target %s is missing" % show(self.config.target)
+            return Verdict.AGAIN, "target %s is missing: waiting for it" % show(self.config.target)
         if status == _NO_SOURCE:
             return Verdict.AGAIN, "source %s is missing" % show(self.config.source)
         if status == _EMPTY_SOURCE:

@@ -28,6 +28,9 @@ _REFUSES_MISSING = b"invalid file mode 00"
 DETAIL = re.compile(rb"file has vanished: |rsync warning: some files vanished |rsync: WARNING: parent dir is absent "
                     rb"|ControlSocket .* already exists, disabling multiplexing|" + ANSWER)
 
+# The target's directory is missing, and was not to be made.
+_NO_TARGET = re.compile(rb'rsync: .*(?:mkdir|change_dir#\d) ".*" failed: No such file or directory')
+
 # A parent of a listed path was renamed while rsync read the list.
 _OVERTAKEN = b"invalid path from sender"
 
@@ -56,6 +59,7 @@ class Rsync:
         self.config = config
         self.filter = Filter(config.rules + config.extra_rules)
         self._receiver_is_broken = False
+        self._met = False  # the target has been there: should it vanish, it is not to be made where it was mounted
         self._deletes_in_full = config.delete in (True, "startup")
         self._deletes_in_batch = config.delete in (True, "running")
         self._options = (_table_options(config.rsync) + _connection_options(config, environ, sockets)
@@ -78,7 +82,7 @@ class Rsync:
         return _Plan(self, source, settled, wall).jobs(entries)
 
     def verdict(self, job, status, output):
-        """Return (Verdict, words) for a job that ended.
+        """Return (Verdict, words) for a job that ended; it may change the job's entries.
 
         status: exit status, or the negative number of the signal that killed it, or None
         when it could not be started; output: list of its lines (bytes).
@@ -96,10 +100,14 @@ class Rsync:
             return Verdict.AGAIN, "the source changed under rsync's eyes"
         if status == _EMPTY_SOURCE and b"--max-delete=0" in job.argv:
             return Verdict.AGAIN, self.refused_empty
+        if self._met and status in (3, 11) and any(map(_NO_TARGET.match, output)):
+            job.entries = [(b"", WHOLE), *job.entries]  # all of it is not there
+            return Verdict.AGAIN, "target %s is missing: waiting for it" % show(self.config.target)
         if 128 < status < 255:  # how a shell tells of a signal
             verdict = Verdict.AGAIN
         else:
             verdict = _VERDICTS.get(status, Verdict.DIE)
+            self._met = self._met or job.purpose != PROBE and status in (0, 23, 24)
         words = "rsync ended with %d" % status
         told = [line for line in output if not DETAIL.match(line) and b"IO error encountered" not in line]  # a consequence
         told = next((line for line in told if line.startswith(b"rsync") or b"rror" in line), b"".join(told[:1]))
@@ -114,7 +122,7 @@ class Rsync:
     def _argv(self, options, rules=()):
         source = self.config.source
         return [to_bytes(self.config.rsync.binary), *self._options, *options, *rules, *self._extra,
-                source if source.endswith(b"/") else source + b"/", self.config.target]
+                source if source.endswith(b"/") else source + b"/", self.config.target + b"." * self._met]
 
     def _listed(self, purpose, options, names, entries):
         """Return a Job that gives rsync names; "./" keeps "#" and ";" from being comments."""

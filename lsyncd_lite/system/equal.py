@@ -3,7 +3,7 @@
 A short-lived child of the daemon. It looks at both sides itself, renames, removes and sets
 attributes with system calls, and leaves content to `cp` and large removals to `rm`, many
 names to a process. Its input is fields that end in NUL: source; target; options (words out
-of `delete`, `gnu`, `atomic`, `refuse-empty`); the number of rules; the rules, "- PATTERN";
+of `delete`, `gnu`, `atomic`, `make`, `refuse-empty`); the number of rules; the rules, "- PATTERN";
 then records, counted from 0: `m` ORIGIN PLACE (rename on the target), `d` ORIGIN PLACE
 (rename a directory), `p` MARKS PATH, and `x` with two fields that count for nothing, which fails.
 The last line of its output is `equal: done` or `equal: failed NUMBER…`.
@@ -48,8 +48,8 @@ class Run:
     def __init__(self, source, target, options, rules):
         self.source = source
         self.target = target.rstrip(b"/") + b"/"
-        self.delete, self.gnu, self.atomic, self.refuse_empty = (
-            word in options for word in (b"delete", b"gnu", b"atomic", b"refuse-empty"))
+        self.delete, self.gnu, self.atomic, self.make, self.refuse_empty = (
+            word in options for word in (b"delete", b"gnu", b"atomic", b"make", b"refuse-empty"))
         self.excludes = None
         if rules:
             from lsyncd_lite.mirror.filters import Filter
@@ -132,7 +132,7 @@ class Run:
         self.identity = facts.st_dev, facts.st_ino
         self._note(b"", facts)
         try:
-            if whole and _look(self.target) is None:
+            if whole and self.make and _look(self.target) is None:
                 os.mkdir(self.target, 0o700)
             with os.scandir(self.target) as listing:
                 entries = list(listing)

@@ -1,6 +1,7 @@
 """What is mirrored, where to, and when."""
 
 import os
+import signal
 import time
 
 import pytest
@@ -288,3 +289,19 @@ def test_rsync_options_of_the_configuration_hold_for_every_call(src, dst, daemon
     for call in binary.calls():
         assert {"--bwlimit=9000", "--chmod=F640", "--temp-dir=%s" % dst} <= set(call.argv), call.argv
         assert call.argv[-2:] == ["%s/" % src, "%s/" % dst]
+
+
+@pytest.mark.parametrize("mode", ["rsync", "direct"])
+def test_a_target_that_vanishes_is_waited_for_and_equal_when_it_is_back(mode, daemon, src, dst):
+    """Made anew below an unmounted mount point it would fill another disk."""
+    make(src, "a", "d/b")
+    one = daemon(sync(src, dst, mode=mode))
+    dst.rename(dst.with_name("elsewhere"))
+    make(src, "c")
+    one.wait_status(state="waiting", last_error=lambda words: words and "is missing: waiting for it" in words)
+    make(src, "e")
+    assert not dst.exists()
+    dst.mkdir()
+    one.kill(signal.SIGHUP)  # which waits no longer
+    one.wait_equal(src, dst)
+    one.wait_idle()

@@ -716,9 +716,10 @@ def test_a_missing_target(world):
     tree(world.source, "file")
     status, last, said = world.equal(["p", FRESH, "file"])
     assert (status, last) == (11, "") and said == "cannot enter target %s/: No such file or directory\n" % world.target
-    world.done(["p", WHOLE, ""])
+    assert world.equal(["p", WHOLE, ""])[0] == 11 and not os.path.exists(world.target)
+    world.done(["p", WHOLE, ""], options="delete gnu make")
     world.same()
-    assert world.equal(["p", WHOLE, ""], target=world.base + "/no/where")[0] == 11
+    assert world.equal(["p", WHOLE, ""], options="make", target=world.base + "/no/where")[0] == 11
     assert world.equal(["p", WHOLE, ""], target=world.source + "/file")[0] == 11
 
 

@@ -477,3 +477,17 @@ def test_every_entry_that_needs_something_is_in_exactly_one_job(delete, limit, b
     if delete in (False, "startup"):
         expected -= {(b"gone", PLACE), (b"d/x/y", FRESH)}
     assert set(found) == expected
+
+
+def test_a_target_that_has_vanished_is_waited_for_and_not_made_anew():
+    made = mode()
+    full, batch = made.full([(b"", WHOLE)], Source({b"f": file()})), made.batch([b"f"], [(b"f", FRESH)])
+    gone = [b'rsync: [Receiver] mkdir "/dst/." failed: No such file or directory (2)']
+    assert full.argv[-1] == batch.argv[-1] == b"/dst/"
+    assert made.verdict(made.batch([b"f"], [(b"f", FRESH)]), 11, gone)[0] is Verdict.AGAIN  # never met: its parent is not there
+    assert made.verdict(full, 0, [])[0] is Verdict.OK
+    for job in made.full([(b"", WHOLE)], Source({b"f": file()})), made.batch([b"f"], [(b"f", FRESH)]):
+        assert job.argv[-1] == b"/dst/."
+        verdict, words = made.verdict(job, 11, gone)
+        assert verdict is Verdict.AGAIN and words == "target /dst/ is missing: waiting for it" and job.entries[0] == (b"", WHOLE)
+    assert job.entries == [(b"", WHOLE), (b"f", FRESH)]
