@@ -211,7 +211,8 @@ def test_below_is_what_stands_at_a_path_and_below_it(asked, answer):
     ([(b"a/f", FRESH), (b"d", WHOLE | NEW)], b"a", b"d/b", {b"a/f": FRESH, b"d": WHOLE | FRESH}),
     ([(b"a", WHOLE), (b"b/f", FRESH)], b"a", b"b", {b"a": WHOLE, b"b": WHOLE | FRESH}),
     # what is above, at or below the place is not new any more; what is beside it is
-    ([(b"d", WHOLE | NEW)], b"a", b"d/b", {b"d": WHOLE}), ([(b"d", WHOLE | NEW)], b"a", b"d", {b"d": WHOLE}), ([(b"d", WHOLE | NEW | FRESH)], b"a", b"d/e/b", {b"d": WHOLE | FRESH}),
+    ([(b"d", WHOLE | NEW)], b"a", b"d/b", {b"d": WHOLE}), ([(b"d", WHOLE | NEW)], b"a", b"d", {b"d": WHOLE}), ([(b"d", WHOLE | NEW | FRESH)], b"a", b"d/e/b",
+    {b"d": WHOLE | FRESH}),
     ([(b"d/e", WHOLE | NEW), (b"d/f", WHOLE | NEW)], b"a", b"d", {b"d/e": WHOLE, b"d/f": WHOLE}),
     ([(b"d/e", WHOLE | NEW), (b"d/f", WHOLE | NEW)], b"a", b"d/e/b", {b"d/e": WHOLE, b"d/f": WHOLE | NEW}),
     ([(b"d/e/g", WHOLE | NEW), (b"d", PLACE)], b"a", b"d/e", {b"d/e/g": WHOLE, b"d": PLACE}),

@@ -740,7 +740,8 @@ def test_the_place_of_a_file_is_looked_at_once_more():
 
 @pytest.mark.parametrize("where", ["queue", "held", "after full", "running", "ready"])
 @pytest.mark.parametrize("path, marks, worth", [
-    (b"d/f", FRESH, False), (b"d/f", WHOLE, False), (b"d/f", DOUBT, False), (b"d/f", WHOLE | NEW, False), (b"d", WHOLE, False), (b"d", WHOLE | NEW, False), (b"", WHOLE, False),
+    (b"d/f", FRESH, False), (b"d/f", WHOLE, False), (b"d/f", DOUBT, False), (b"d/f", WHOLE | NEW, False), (b"d", WHOLE, False), (b"d", WHOLE | NEW, False),
+    (b"", WHOLE, False),
     (b"d/f", PLACE, True), (b"d", PLACE, True), (b"d", FRESH, True), (b"d/f/g", FRESH, True), (b"d/f/g", WHOLE, True), (b"d/ff", WHOLE, True), (b"", PLACE, True)])
 @pytest.mark.parametrize("is_dir", [False, True])
 def test_a_move_of_what_the_target_has_not_is_two_places(where, path, marks, worth, is_dir):
@@ -766,23 +767,23 @@ def test_a_move_of_what_the_target_has_not_is_two_places(where, path, marks, wor
         assert found.covering(b"d/f") is not None and found.covering(b"x") & (WHOLE if is_dir else FRESH)
 
 
-@pytest.mark.parametrize("marks, inside, doubtful", [
-    (PLACE, b"", b"e"), (PLACE, b"/g", b"e/g"), (FRESH, b"/g", b"e/g"), (WHOLE, b"/g", b"e/g"), (PLACE, b"/g/h", b"e/g"), (FRESH, b"/g/h", b"e/g"), (WHOLE, b"/g/h/i", b"e/g")])
-def test_a_running_job_may_have_taken_all_that_is_above_its_places(marks, inside, doubtful):
-    """mv d e; mv y d: the job looks for d/g/h, and where the new d has no g, g goes as a whole, before d is renamed on the target."""
+@pytest.mark.parametrize("marks", [PLACE, FRESH, WHOLE])
+@pytest.mark.parametrize("inside", [b"", b"/g", b"/g/h", b"/g/h/i"])
+def test_a_running_job_may_have_taken_all_that_is_above_its_places(marks, inside):
+    """mv d e; mv y d: the job looks for d/g/h, and where the new d has no g, g goes as a whole, before d is renamed on the target.
+
+    mv x d/z; mv d e: all of d goes, and is made anew for d/z.
+    """
     pair = Moving()
     pair.sync.queue.add(b"d" + inside, marks, 0)
     job = pair.take(5)
-    pair.move(b"d", b"e", True, at=6)
-    pair.move(b"y", b"d", True, at=6)
+    pair.move(b"x", b"d/z", at=6)
+    pair.move(b"d", b"e", True)
+    pair.move(b"y", b"d", True)
     pair.end(job, OK, at=7)
     pair.rename()
-    found = pair.take(pair.due).entries
-    queue = Queue()
-    queue.put_back(found, 0)
-    assert queue.covering(b"e" + inside) & FRESH
-    if inside:
-        assert queue.covering(doubtful) is not None and queue.covering(doubtful) & WHOLE
+    whole = dict(pair.take(pair.due).entries)[b"e"]
+    assert whole == DOUBT or marks and not inside and whole == WHOLE | NEW  # not renamed at all
 
 
 def test_a_running_job_may_have_met_a_file_under_either_name():
@@ -824,7 +825,8 @@ def test_a_move_where_the_target_renames_nothing_is_two_places():
 
 
 @pytest.mark.parametrize("origin, place, is_dir, expected", [
-    (b"/other/a", b"/src/b", False, {b"b": FRESH}), (b"/src/a", b"/other/b", False, {b"a": PLACE}), (b"/other/a", b"/other/b", False, {}), (b"/src2/a", b"/src/b", True, {b"b": WHOLE | NEW}),
+    (b"/other/a", b"/src/b", False, {b"b": FRESH}), (b"/src/a", b"/other/b", False, {b"a": PLACE}), (b"/other/a", b"/other/b", False, {}),
+    (b"/src2/a", b"/src/b", True, {b"b": WHOLE | NEW}),
     (b"/other/d", b"/src", True, {b"": WHOLE}), (b"/src", b"/other/d", True, {b"": PLACE})])
 def test_moves_into_and_out_of_the_source(origin, place, is_dir, expected):
     """The source lies in a larger watched tree."""
@@ -1133,7 +1135,8 @@ def test_ten_thousand_moves_while_a_large_job_runs_cost_little(kind):
     job = pair.take(5)
     begun = time.process_time()
     for number in range(10000):
-        origin, place = {"files": (b"a/%d", b"b/%d"), "directories": (b"a/%d", b"b/%d"), "one after another": (b"x", b"y"), "chain": (b"n%d", b"n%d"), "below": (b"e%d", b"e%d"),
+        origin, place = {"files": (b"a/%d", b"b/%d"), "directories": (b"a/%d", b"b/%d"), "one after another": (b"x", b"y"), "chain": (b"n%d", b"n%d"),
+                "below": (b"e%d", b"e%d"),
                          "failing": (b"a/%d", b"b/%d")}[kind]
         if kind == "one after another":
             origin, place = (origin, place) if number % 2 else (place, origin)
@@ -1157,17 +1160,22 @@ def test_ten_thousand_moves_while_a_large_job_runs_cost_little(kind):
 # ---- ... against a target that is a dictionary
 
 class Far:
-    """A source and a target, {path: content, or None for a directory}; size and time of two files are never any different."""
+    """A source and a target, {path: content, or None for a directory}; size and time of two files are never any different.
+
+    What happens is told when it is read, which is before a job's end is judged, but not before one begins. A job
+    chooses its places when it begins, or, as that of `direct` does, when it runs, which is some time before its end.
+    """
 
     def __init__(self, seed):
         self.rnd = random.Random(seed)
-        self.pair = Moving(maxProcesses=1, delete=self.rnd.choice([True, "running"]))
-        self.tree, self.number, self.jobs = {}, 0, []
+        self.pair = Moving(maxProcesses=self.rnd.choice([1, 1, 3]), delay=self.rnd.choice([0, 0, 1]), delete=self.rnd.choice([True, "running"]))
+        self.tree, self.number, self.jobs, self.events = {}, 0, [], []
+        self.early = self.rnd.random() < 0.5
         self.busy = self.rnd.choice([0.6, 0.9, 0.97])
         for _number in range(self.rnd.choice([10, 25, 60])):
             self.write(self.any_path()) if self.rnd.random() < 0.5 else self.mkdir(self.any_path())
         self.target = dict(self.tree)
-        self.pair.sync.queue.clear()
+        self.events.clear()
         self.pair.source = self
 
     def is_directory(self):
@@ -1182,7 +1190,12 @@ class Far:
 
     def tell(self, path, marks, is_dir):
         directory, name = split(path)
-        self.pair.sync.offer(b"/src/" + directory if directory else b"/src", {name: (marks, is_dir)}, self.pair.now)
+        self.events.append(lambda: self.pair.sync.offer(b"/src/" + directory if directory else b"/src", {name: (marks, is_dir)}, self.pair.now))
+
+    def read(self):
+        for event in self.events:
+            event()
+        self.events.clear()
 
     def fits(self, path):
         directory = split(path)[0]
@@ -1217,7 +1230,8 @@ class Far:
 
     def rename(self, origin, place):
         if origin in self.tree and self.fits(place) and renamed(self.tree, origin, place):
-            self.pair.move(origin, place, self.tree[place] is None)
+            is_dir = self.tree[place] is None
+            self.events.append(lambda: self.pair.move(origin, place, is_dir))
 
     def replace(self, path, by):
         """One thing goes, another takes its place."""
@@ -1225,41 +1239,58 @@ class Far:
             self.leave(path)
             self.rename(by, path)
 
+    def deploy(self, current, old, new):
+        self.rename(current, old)
+        self.rename(new, current)
+
+    def busy_directory(self):
+        """Return a directory in which a job is busy, if there is one."""
+        above = [parent for job, _places, _ran in self.jobs for path, _marks in job.entries for parent in parents(path)]
+        return self.rnd.choice(above or [self.some()])
+
     def act(self):
         self.pair.now += 0.1
         self.rnd.choice([lambda: self.rename(self.some(), self.any_path())] * 8 + [
             lambda: self.write(self.any_path()), lambda: self.mkdir(self.any_path()), lambda: self.leave(self.some()), lambda: self.come(self.any_path()),
-            lambda: self.replace(self.some(), self.some())])()
+            lambda: self.write(self.some()), lambda: self.replace(self.some(), self.some()), lambda: self.deploy(self.busy_directory(), self.any_path(), self.some())] + [
+            lambda: self.deploy(self.busy_directory(), self.any_path(), self.some())] * 6 * bool(self.jobs))()
 
     def go_on(self, troubles):
-        """Start what is due, or end what runs; tell whether there was anything."""
-        if self.jobs:
-            job = self.jobs.pop()
+        """Start what is due, let it run, or end it; tell whether there was anything."""
+        if self.rnd.random() < 0.5 or not troubles:
+            self.read()
+        if self.jobs and (self.pair.due is None or self.rnd.random() < 0.7):
+            job, places, ran = self.jobs.pop(self.rnd.randrange(len(self.jobs)))
+            if ran:
+                self.read()
+                self.pair.end(job, *ran)
+                return True
             if job.moves:
-                self.end_moves(job, troubles and self.rnd.random())
+                ran = self.run_moves(job, troubles and self.rnd.random())
             elif troubles and self.rnd.random() < 0.3:
-                verdict = self.rnd.choice([AGAIN, PARTIAL])
-                self.make_equal(self.rnd.sample(job.entries, len(job.entries) // 2))
-                self.pair.end(job, verdict)
+                self.make_equal(self.rnd.sample(places, len(places) // 2))
+                ran = [self.rnd.choice([AGAIN, PARTIAL])]
             else:
-                self.make_equal(job.entries)
-                self.pair.end(job, OK)
+                self.make_equal(places)
+                ran = [OK]
+            self.jobs.append((job, places, ran))
             return True
         if self.pair.due is None:
-            return False
+            return bool(self.jobs)
         if not troubles:
             self.pair.now = max(self.pair.now, self.pair.due)
         job = self.pair.take()
-        self.jobs += [job] if job else []
-        return job is not None
+        if job:
+            self.jobs.append((job, [self.standing(*entry) for entry in job.entries] if self.early else job.entries, None))
+        return job is not None or bool(self.jobs)
 
-    def end_moves(self, job, trouble):
+    def run_moves(self, job, trouble):
+        """Do renames, maybe not all; return how the job ends."""
         if trouble and trouble < 0.2:
-            self.pair.end(job, (AGAIN, None))
-            return
+            return [(AGAIN, None)]
         killed_after = self.rnd.randrange(len(job.moves) + 1) if trouble and trouble < 0.4 else len(job.moves)
         done = [number < killed_after and self.far_rename(*move) for number, move in enumerate(job.moves)]
-        self.pair.end(job, (OK, done) if killed_after == len(job.moves) and not (trouble and trouble > 0.9) else (AGAIN, [None] * len(done)))
+        return [(OK, done) if killed_after == len(job.moves) and not (trouble and trouble > 0.9) else (AGAIN, [None] * len(done))]
 
     def far_rename(self, origin, place, is_dir):
         for path in origin, place:
@@ -1270,11 +1301,17 @@ class Far:
                     return False
         return origin in self.target and (self.target[origin] is None) is is_dir and renamed(self.target, origin, place)
 
+    def standing(self, path, marks):
+        """Return (path, marks), or the topmost parent that is missing or no directory."""
+        standing = next((parent for parent in parents(path) if self.tree.get(parent, "") is not None), path)
+        return standing, marks if standing == path else PLACE
+
     def make_equal(self, entries):
         for path, marks in entries:
-            standing = next((parent for parent in parents(path) if self.tree.get(parent, "") is not None), path)
-            if standing != path:
-                marks = PLACE
+            standing, marks = self.standing(path, marks)
+            if self.early and standing != path:
+                self.take_away(path)  # a list names what is missing
+                continue
             for parent in parents(standing):
                 self.put(parent, False)
             self.put(standing, marks & FRESH)
@@ -1282,11 +1319,14 @@ class Far:
                 for name in under({**self.tree, **self.target}, standing):
                     self.put(name, marks & FRESH)
 
+    def take_away(self, path):
+        for name in under(self.target, path):
+            del self.target[name]
+
     def put(self, path, content):
         """Make one path equal, and its content where it is looked at."""
         if path not in self.tree or path in self.target and (self.tree[path] is None) != (self.target[path] is None):
-            for name in under(self.target, path):
-                del self.target[name]
+            self.take_away(path)
         if path in self.tree and (path not in self.target or content):
             self.target[path] = self.tree[path]
 
@@ -1311,10 +1351,10 @@ def renamed(tree, origin, place):
     return True
 
 
-@pytest.mark.parametrize("seed", [*range(200), 508, 2084, 2137, 2492, 19221])  # the last: what was wrong once
+@pytest.mark.parametrize("seed", [*range(250), 317, 1054, 1947, 2078, 2171, 34745, 35256, 36240])  # the last: doubt that was lost once
 def test_whatever_becomes_of_renames_the_target_is_equal_in_the_end(seed):
     far = Far(seed)
-    for _number in range(far.rnd.choice([5, 10, 20, 60])):
+    for _number in range(far.rnd.choice([10, 20, 40, 80])):
         far.act() if far.rnd.random() < far.busy else far.go_on(True)
     for _number in range(300):
         if not far.go_on(False):
