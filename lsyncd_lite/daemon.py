@@ -27,6 +27,11 @@ HEARTBEAT = 60.0     # seconds between two looks at what tells no events, and wr
 # burst. The kernel's queue is full after 75 ms of the hardest burst.
 NAP, BURST_NAP = 0.002, 0.01
 BURST = 0.1          # seconds within which another event makes a burst
+# Seconds between two looks for a shared connection, that others wait for it, and that they wait for each
+# other when it has no room: sshd_config(5), MaxSessions.
+GATE, GATE_LONGEST, GATE_CROWD = 0.05, 10.0, 0.5
+SESSIONS = 9
+HEARD = 100          # lines of children that are known again
 WORD_LONGEST = 200   # bytes of an argument that the log shows
 GRACE = 2.0          # seconds between TERM and KILL for children that outstay the shutdown
 
@@ -54,6 +59,7 @@ class Daemon:
         self._status_broken = False
         self._beat_at = 0.0
         self._told = {}        # Sync → the failure that was logged last
+        self._heard = {}       # Sync → lines that its children have printed since it worked
 
     # ---- the story ---------------------------------------------------------------------------
 
@@ -87,11 +93,33 @@ class Daemon:
         """Return when the loop has to turn next without being woken."""
         times = [self._beat_at, self._kill_at]
         times += [watched.look_at for watched in self._trees]
+        now = time.monotonic()
         if self._may_start():
-            times += [sync.next_deadline() for sync in self._syncs]
-        if self._changed and self._config.settings.statusFile is not None:
-            times.append(self._status_at + self._config.settings.statusInterval)
+            for sync in self._syncs:
+                due = sync.next_deadline()
+                gated = due is not None and due <= now and self._is_gated(sync, now)
+                times.append(now + GATE if gated else due)
+        times += [job.began + job.limit for _sync, job in self._limited()]
+        if self._config.settings.statusFile is not None:
+            times.append(self._status_due())
         return min(at for at in times if at is not None)
+
+    def _is_gated(self, sync, now):
+        """Tell whether a job has to wait for the connection that it would share.
+
+        One is enough for a host, so others wait while it is made. What it has no room for
+        connects on its own, one after the other: sshd drops those that come in crowds.
+        """
+        name = sync.mode.connection
+        began = [job.began for other in self._syncs if other.mode.connection == name for job in other.running] if name else []
+        if not began:
+            return False
+        wait = 0.0 if len(began) < SESSIONS else GATE_CROWD
+        return now - max(began) < (wait if self._sockets.holds(name) else GATE_LONGEST)
+
+    def _limited(self):
+        """Return the (sync, job) that run and may hang."""
+        return [(sync, job) for sync in self._syncs for job in sync.running if job.limit is not None]
 
     def _may_start(self):
         limit = self._config.settings.maxProcesses
@@ -119,8 +147,10 @@ class Daemon:
         if verdict is Verdict.OK:
             if words:
                 self._log("Normal", "%s: %s" % (name, words))
-            if sync.last_error is None and self._told.pop(sync, None):
-                self._log("Normal", "%s: works again" % name)
+            if sync.last_error is None:
+                self._heard.pop(sync, None)
+                if self._told.pop(sync, None):
+                    self._log("Normal", "%s: works again" % name)
         elif verdict is Verdict.REDO:
             if words:
                 self._log("Warn", "%s: %s" % (name, words))
@@ -130,15 +160,28 @@ class Daemon:
             raise Fatal("sync %s: the start failed: %s (insist = yes, or -insist, goes on trying)" % (name, words))
         elif verdict is Verdict.DIE and self._config.settings.onFatal == "exit":
             raise Fatal("sync %s failed: %s (onFatal = exit)" % (name, words))
-        elif self._told.get(sync) != words:
+        else:
+            if verdict is Verdict.AGAIN and sync.mode.connection is not None:
+                self._sockets.give_up(sync.mode.connection)  # it may be what does not work
+            self._tell_failure(sync, words, now)
+
+    def _tell_failure(self, sync, words, now):
+        """Log why a sync does not go on, once."""
+        name = sync.config.name
+        if self._told.get(sync) != words:
             self._told[sync] = words
             self._log("Error", "%s: %s; %d changes wait%s" % (
                 name, words, sync.pending, "" if sync.next_try is None or self._stop else
                 ", next try in %d s" % max(0, sync.next_try - now)))
 
     def _on_line(self, tag, line):
-        """Log a line that a child printed."""
-        self._log("Exec" if DETAIL.match(line) else "Normal", "%s: %s" % (tag[0].config.name, show(line)))
+        """Log a line that a child printed; what each try of a target that fails says again is said once."""
+        sync = tag[0]
+        heard = self._heard.setdefault(sync, set())
+        again = sync.last_error is not None and line in heard
+        self._log("Exec" if again or DETAIL.match(line) else "Normal", "%s: %s" % (sync.config.name, show(line)))
+        if len(heard) < HEARD:
+            heard.add(line)
 
     def _read_events(self):
         if not self._readable:
@@ -158,7 +201,7 @@ class Daemon:
         now = time.monotonic()
         for sync in list(self._syncs):
             due = sync.next_deadline()
-            while due is not None and due <= now and self._may_start():
+            while due is not None and due <= now and self._may_start() and not self._is_gated(sync, now):
                 self._changed = True
                 self._start_job(sync, now)
                 due = sync.next_deadline()
@@ -212,6 +255,7 @@ class Daemon:
             syncs.append(sync)
         for sync in left:
             self._told.pop(sync, None)
+            self._heard.pop(sync, None)
             self._log("Normal", "%s: ended by the new configuration" % sync.config.name)
             heirs = [new for new in syncs if (new.config.source, new.config.target)
                      == (sync.config.source, sync.config.target)]
@@ -281,10 +325,25 @@ class Daemon:
             self._changed = True
             for watched in self._trees:
                 watched.check()
-        if self._changed and now >= self._status_at + self._config.settings.statusInterval:
+        for sync, job in self._limited():
+            if job.began + job.limit <= now:
+                self._log("Error", "%s: %s: no end after %d s: killed" % (sync.config.name, job.purpose, job.limit))
+                self._children.kill(signal.SIGKILL, lambda tag, late=job: tag[1] is late)
+                job.limit = None
+        due = self._status_due()
+        if due is not None and due <= now:
             self._write_status(now)
         if self._kill_at is not None and self._kill_at <= now:
             self._end_children()
+
+    def _status_due(self):
+        """Return when the status is to be written: when something has changed, and as what is pending gets older."""
+        interval = self._config.settings.statusInterval
+        if not self._changed:
+            if all(sync.oldest is None for sync in self._syncs):
+                return None
+            interval = max(interval, 1.0)
+        return self._status_at + interval
 
     def _write_status(self, now):
         path = self._config.settings.statusFile

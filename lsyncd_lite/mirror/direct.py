@@ -24,6 +24,8 @@ _NO_SOURCE, _NO_TARGET, _EMPTY_SOURCE = 3, 11, 25  # exit statuses of equal.py
 class Direct:
     """The mode of one sync; `environ` (dict of bytes) is the environment of its children, child the argv of equal.py."""
 
+    connection = None  # to no other host
+
     def __init__(self, config, environ, child):
         self.config = config
         self.filter = Filter(config.rules + config.extra_rules)

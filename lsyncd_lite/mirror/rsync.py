@@ -26,7 +26,8 @@ _REFUSES_MISSING = b"invalid file mode 00"
 
 # What rsync and ssh print of things that are no trouble, and children of ours for their mode.
 DETAIL = re.compile(rb"file has vanished: |rsync warning: some files vanished |rsync: WARNING: parent dir is absent "
-                    rb"|ControlSocket .* already exists, disabling multiplexing|" + ANSWER)
+                    rb"|ControlSocket .* already exists, disabling multiplexing"
+                    rb"|mux_client_request_session: session request failed|" + ANSWER)
 
 # The target's directory is missing, and was not to be made.
 _NO_TARGET = re.compile(rb'rsync: .*(?:mkdir|change_dir#\d) ".*" failed: No such file or directory')
@@ -35,7 +36,7 @@ _NO_TARGET = re.compile(rb'rsync: .*(?:mkdir|change_dir#\d) ".*" failed: No such
 _OVERTAKEN = b"invalid path from sender"
 
 # A dead peer has to end a job.
-_TIMEOUT = b"--timeout=300"
+TIMEOUT = 300  # seconds without traffic
 _CONNECT_TIMEOUT = b"--contimeout=60"
 
 # [USER@]HOST::MODULE, where HOST may be an IPv6 address in brackets (rsync(1), SYNOPSIS).
@@ -62,6 +63,9 @@ class Rsync:
         self._met = False  # the target has been there: should it vanish, it is not to be made where it was mounted
         self._deletes_in_full = config.delete in (True, "startup")
         self._deletes_in_batch = config.delete in (True, "running")
+        self.connection = None  # how the name of its ssh connection begins, where it shares one
+        if _is_over_ssh(config):
+            self.connection = ssh.connection(ssh.command(config, environ, sockets), sockets)
         self._options = (_table_options(config.rsync) + _connection_options(config, environ, sockets)
                          + [b"--modify-window=-1"])  # a change of the same size within the same second
         self._rules = [b"--filter=%s %s" % (to_bytes(sign), pattern) for sign, pattern, _where in config.rules]
@@ -109,9 +113,8 @@ class Rsync:
             verdict = _VERDICTS.get(status, Verdict.DIE)
             self._met = self._met or job.purpose != PROBE and status in (0, 23, 24)
         words = "rsync ended with %d" % status
-        told = [line for line in output if not DETAIL.match(line) and b"IO error encountered" not in line]  # a consequence
-        told = next((line for line in told if line.startswith(b"rsync") or b"rror" in line), b"".join(told[:1]))
-        return verdict, "%s: %s" % (words, show(told[:_TOLD])) if told else words
+        told = _reason(status, output)
+        return verdict, "%s: %s" % (words, show(told)) if told else words
 
     @property
     def refused_empty(self):
@@ -280,6 +283,16 @@ class _Plan:
         return _put(self._doubtful if again else self._plain, place)
 
 
+def _reason(status, output):
+    """Return the line (bytes) that tells best why rsync has failed, b"" without any."""
+    lines = [line for line in output if not DETAIL.match(line) and b"IO error encountered" not in line]  # a consequence
+    ours = [line for line in lines if line.startswith(b"rsync") or b"rror" in line]
+    others = [line for line in lines if not line.startswith(b"rsync")]
+    if status in (12, 255) and others:  # rsync has lost ssh, which says why
+        return others[-1][:_TOLD]
+    return b"".join((ours or lines)[:1])[:_TOLD]
+
+
 def _split(path):
     directory, _slash, name = path.rpartition(b"/")
     return directory, name
@@ -306,13 +319,18 @@ def _table_options(table):
     return [b"-" + short] * bool(short) + long
 
 
+def _is_over_ssh(config):
+    """Tell whether the target is on another host, and not an rsync daemon's."""
+    return not (config.local or config.target.startswith(b"rsync://") or _DAEMON.match(config.target))
+
+
 def _connection_options(config, environ, sockets):
     """Return what reaches a remote target and, where the user has not said it, keeps a job from waiting for ever."""
     rsh = config.rsync.rsh and to_bytes(config.rsync.rsh)
     options = []
     if not config.local:
-        options += [_TIMEOUT] if config.rsync.timeout is None else []
-        if not (config.target.startswith(b"rsync://") or _DAEMON.match(config.target)):
+        options += [b"--timeout=%d" % TIMEOUT] if config.rsync.timeout is None else []
+        if _is_over_ssh(config):
             rsh = ssh.rsh(config, environ, sockets)
         elif rsh is None and b"RSYNC_RSH" not in environ:
             options.append(_CONNECT_TIMEOUT)

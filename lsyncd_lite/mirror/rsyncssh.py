@@ -11,7 +11,7 @@ from lsyncd_lite.mirror import ssh
 from lsyncd_lite.mirror.change import PLACE
 from lsyncd_lite.mirror.job import RENAMES, Job, Verdict, answer
 from lsyncd_lite.mirror.moves import changed_directories
-from lsyncd_lite.mirror.rsync import Rsync
+from lsyncd_lite.mirror.rsync import DETAIL, TIMEOUT, Rsync
 from lsyncd_lite.paths import show
 
 # With these rsync leaves alone, or keeps, what a rename would change.
@@ -71,6 +71,7 @@ class RsyncSsh(Rsync):
             else:
                 fields += [b"t", b"%d.%09d" % divmod(facts.st_mtime_ns, 10 ** 9), directory or b"."]
             job.entries.append((directory, PLACE))
+        job.limit = (self.config.rsync.timeout or TIMEOUT) + len(moves) / 10  # nothing else sees that the far side stands still
         start = self.config.targetdir if self.config.targetdir.startswith(b"/") else b"./" + self.config.targetdir
         job.stdin = b"".join([field + b"\0" for field in (b"%d" % job.size, start, *fields)])
         return job
@@ -79,7 +80,7 @@ class RsyncSsh(Rsync):
         """Return (Verdict, words) for a job that ended, as Rsync does; `done` of a job says which renames were done."""
         if job.purpose != RENAMES:
             return super().verdict(job, status, output)
-        told = show(output[-1]) if output else "no answer"
+        told = show(b"".join([line for line in output if not DETAIL.match(line)][-1:])) or "no answer"
         if status is None:
             return Verdict.AGAIN, told
         if status < 0 or 128 < status:  # killed, or the connection broke

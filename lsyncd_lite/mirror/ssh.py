@@ -43,9 +43,16 @@ def command(config, environ, sockets=None):
     options = list(_DEFAULTS)  # ssh takes the first value it gets: users win
     if table.multiplex and sockets is not None and len(sockets) <= LONGEST and not any(map(_CONTROL.match, words)):
         # who goes by another key or another option must not share a connection
-        path = b"%s/%08x%%C" % (sockets.replace(b"%", b"%%"), binascii.crc32(b"\0".join(words)))
+        host = config.host or config.target.partition(b":")[0]
+        path = b"%s/%08x%%C" % (sockets.replace(b"%", b"%%"), binascii.crc32(b"\0".join([*words, host])))
         options += [b"ControlPath=" + path, *_MULTIPLEX]
     return words + [word for option in options for word in (b"-o", option)]
+
+
+def connection(words, sockets):
+    """Return how the name of the socket begins through which what goes by these words shares a connection; None: it does not."""
+    start = b"ControlPath=" + (sockets or b"").replace(b"%", b"%%") + b"/"
+    return next((word[len(start):-len(b"%C")] for word in words if sockets and word.startswith(start)), None)
 
 
 def rsh(config, environ, sockets=None):

@@ -13,7 +13,8 @@ import time
 from lsyncd_lite.mirror.ssh import LONGEST
 from lsyncd_lite.paths import join, show, to_bytes
 
-_PATIENCE = 2.0  # seconds for all connections to end
+_PATIENCE = 2.0    # seconds for all connections to end
+_GIVEN_UP = b"old"  # begins the names of connections that are not used any more
 
 
 class Sockets:
@@ -39,6 +40,19 @@ class Sockets:
             if stat.S_IMODE(facts.st_mode) != 0o700:
                 os.chmod(self.path, 0o700)
         self._made = True
+
+    def holds(self, start):
+        """Tell whether there is a connection the name of which begins so (bytes)."""
+        return any(os.path.basename(path).startswith(start) for path in self._found())
+
+    def give_up(self, start):
+        """Let what comes make a new connection; the old one goes on with what it carries."""
+        for path in self._found():
+            if os.path.basename(path).startswith(start):
+                try:
+                    os.rename(path, join(self.path, _GIVEN_UP + os.path.basename(path)))
+                except OSError:
+                    pass  # it ended just now
 
     def end(self, binary):
         """End the connections with an ssh (str or bytes), and remove the directory."""
