@@ -160,15 +160,7 @@ class Daemon:
             raise Fatal("sync %s: the start failed: %s (insist = yes, or -insist, goes on trying)" % (name, words))
         elif verdict is Verdict.DIE and self._config.settings.onFatal == "exit":
             raise Fatal("sync %s failed: %s (onFatal = exit)" % (name, words))
-        else:
-            if verdict is Verdict.AGAIN and sync.mode.connection is not None:
-                self._sockets.give_up(sync.mode.connection)  # it may be what does not work
-            self._tell_failure(sync, words, now)
-
-    def _tell_failure(self, sync, words, now):
-        """Log why a sync does not go on, once."""
-        name = sync.config.name
-        if self._told.get(sync) != words:
+        elif self._told.get(sync) != words:
             self._told[sync] = words
             self._log("Error", "%s: %s; %d changes wait%s" % (
                 name, words, sync.pending, "" if sync.next_try is None or self._stop else
@@ -329,6 +321,7 @@ class Daemon:
             if job.began + job.limit <= now:
                 self._log("Error", "%s: %s: no end after %d s: killed" % (sync.config.name, job.purpose, job.limit))
                 self._children.kill(signal.SIGKILL, lambda tag, late=job: tag[1] is late)
+                self._sockets.give_up(sync.mode.connection)  # it may be what hangs
                 job.limit = None
         due = self._status_due()
         if due is not None and due <= now:

@@ -13,8 +13,7 @@ import time
 from lsyncd_lite.mirror.ssh import LONGEST
 from lsyncd_lite.paths import join, show, to_bytes
 
-_PATIENCE = 2.0    # seconds for all connections to end
-_GIVEN_UP = b"old"  # begins the names of connections that are not used any more
+_PATIENCE = 2.0  # seconds for all connections to end
 
 
 class Sockets:
@@ -24,6 +23,7 @@ class Sockets:
         """Choose the path; nothing is made. environ: dict of bytes (default: that of this process)."""
         self.path = _choose(os.environb if environ is None else environ)
         self._made = False
+        self._given_up = 0  # connections
 
     def prepare(self):
         """See to it that the directory is there and ours; to call before each job. Raises OSError."""
@@ -46,11 +46,12 @@ class Sockets:
         return any(os.path.basename(path).startswith(start) for path in self._found())
 
     def give_up(self, start):
-        """Let what comes make a new connection; the old one goes on with what it carries."""
-        for path in self._found():
+        """Let what comes make a new connection (None: there is none); the old one goes on with what it carries."""
+        for path in self._found() if start is not None else ():
             if os.path.basename(path).startswith(start):
+                self._given_up += 1
                 try:
-                    os.rename(path, join(self.path, _GIVEN_UP + os.path.basename(path)))
+                    os.rename(path, join(self.path, b"old%d-" % self._given_up + os.path.basename(path)))
                 except OSError:
                     pass  # it ended just now
 
@@ -59,23 +60,9 @@ class Sockets:
         if not self._made:
             return
         self._made = False
-        pids = []
-        for path in self._found():
-            argv = [to_bytes(binary) if isinstance(binary, str) else binary, b"-F", b"/dev/null", b"-O", b"exit",
-                    b"-o", b"ControlPath=" + path.replace(b"%", b"%%"), b"x"]
-            try:
-                pids.append(os.posix_spawnp(
-                    argv[0], argv, os.environb, setsigmask=(), setsigdef=(signal.SIGPIPE,),
-                    file_actions=[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]))
-            except OSError:
-                break  # no such ssh; an unused connection ends by itself after a minute
-        deadline = time.monotonic() + _PATIENCE
-        while pids and time.monotonic() < deadline:
-            time.sleep(0.01)
-            pids = [pid for pid in pids if not _has_ended(pid, os.WNOHANG)]
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-            _has_ended(pid, 0)
+        found = self._found()
+        for given_up in False, True:  # last those that remove what has their former name as they end
+            _exit(binary, [path for path in found if os.path.basename(path).startswith(b"old") is given_up])
         try:
             for path in self._found():
                 os.unlink(path)
@@ -90,6 +77,27 @@ class Sockets:
                 return [entry.path for entry in listing if stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode)]
         except OSError:
             return []
+
+
+def _exit(binary, paths):
+    """Ask the connections at some sockets to end, all at once."""
+    pids = []
+    for path in paths:
+        argv = [to_bytes(binary) if isinstance(binary, str) else binary, b"-F", b"/dev/null", b"-O", b"exit",
+                b"-o", b"ControlPath=" + path.replace(b"%", b"%%"), b"x"]
+        try:
+            pids.append(os.posix_spawnp(
+                argv[0], argv, os.environb, setsigmask=(), setsigdef=(signal.SIGPIPE,),
+                file_actions=[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]))
+        except OSError:
+            break  # no such ssh; an unused connection ends by itself after a minute
+    deadline = time.monotonic() + _PATIENCE
+    while pids and time.monotonic() < deadline:
+        time.sleep(0.01)
+        pids = [pid for pid in pids if not _has_ended(pid, os.WNOHANG)]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        _has_ended(pid, 0)
 
 
 def _choose(environ):
