@@ -13,12 +13,7 @@ and whether what has changed was a directory (True, False; None: it was both). R
 within the tree stand between these, in order, as Moves where somebody wants them.
 """
 
-from collections import namedtuple
-
 PLACE, WHOLE, FRESH, NEW = 0, 1, 2, 4
-
-# A rename, from origin to place: bytes paths, absolute (what the watch tells) or relative (what a sync keeps).
-Move = namedtuple("Move", "origin place is_dir")
 
 
 def words_for(marks):

@@ -4,9 +4,14 @@ Knows where those begin and end that are not known to be done, also while they r
 what is to be made equal instead where one could not be done. Knows nothing of targets.
 """
 
+from collections import namedtuple
+
 from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.paths import split
+
+# A rename, from origin to place: bytes paths, absolute (what the watch tells) or relative (what a sync keeps).
+Move = namedtuple("Move", "origin place is_dir")
 
 MOVES_KEPT = 10000  # what comes when so many wait is transferred
 

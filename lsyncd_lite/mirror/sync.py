@@ -11,10 +11,10 @@ order and before anything else: the places in the queues are those after all of 
 import enum
 from collections import deque, namedtuple
 
-from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE, Move
+from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import Verdict
-from lsyncd_lite.mirror.moves import MOVES_KEPT, Moves
+from lsyncd_lite.mirror.moves import MOVES_KEPT, Move, Moves
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.paths import below, join, split
 

@@ -10,9 +10,10 @@ import pytest
 from world import DIRECTORY, FIFO, LINK, Source, config, file
 
 from lsyncd_lite.mirror import direct as module
-from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE, Move
+from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.direct import Direct
 from lsyncd_lite.mirror.job import BATCH, FULL, PROBE, RENAMES, Job, Verdict
+from lsyncd_lite.mirror.moves import Move
 
 SETTLED, WALL = 1000, 3000
 CHILD = [b"python", b"-c", b"equal"]

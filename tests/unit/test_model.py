@@ -18,9 +18,10 @@ import pytest
 
 from world import config, filter_of
 
-from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE, Move
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import FULL, PROBE, REMOVAL, RENAMES, Verdict
+from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.mirror.rsyncssh import RsyncSsh

@@ -11,8 +11,9 @@ import pytest
 from world import DIRECTORY, Source, config
 
 from lsyncd_lite.mirror import rsyncssh as module
-from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE, Move
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
 from lsyncd_lite.mirror.job import BATCH, FULL, RENAMES, Job, Verdict, answer
+from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 
 SHELLS = {"sh": ["sh"], "dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"], "mksh": ["mksh"], "ksh": ["ksh"], "zsh": ["zsh", "--emulate", "sh"]}

@@ -9,9 +9,9 @@ import pytest
 
 from world import DIRECTORY, Source, config, file, thing
 
-from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE, Move
+from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.job import RENAMES, Job, Verdict
-from lsyncd_lite.mirror.moves import MOVES_KEPT
+from lsyncd_lite.mirror.moves import MOVES_KEPT, Move
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.mirror.rsync import FULL, Rsync
 from lsyncd_lite.mirror.sync import FAILED_RETRY, State, Sync

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE, Move
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
+from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.watch.inotify import (
     IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW,
