@@ -14,7 +14,7 @@ from lsyncd_lite.mirror.job import FULL, Verdict
 from lsyncd_lite.mirror.rsync import DETAIL, Rsync
 from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
-from lsyncd_lite.paths import show
+from lsyncd_lite.paths import show, shown
 from lsyncd_lite.report import status
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.process import Children, argv_of
@@ -168,10 +168,11 @@ class Daemon:
 
     def _on_line(self, tag, line):
         """Log a line that a child printed; what each try of a target that fails says again is said once."""
-        sync = tag[0]
+        sync, job = tag
+        text = shown(line) if job.shown else show(line)
         heard = self._heard.setdefault(sync, set())
         again = sync.last_error is not None and line in heard
-        self._log("Exec" if again or DETAIL.match(line) else "Normal", "%s: %s" % (sync.config.name, show(line)))
+        self._log("Exec" if again or DETAIL.match(line) else "Normal", "%s: %s" % (sync.config.name, text))
         if len(heard) < HEARD:
             heard.add(line)
 

@@ -27,6 +27,12 @@ def show(path):
     return "".join(map(_escape, text))
 
 
+def shown(line):
+    """Return a line (bytes) that a child of ours has made for people, escaped only if it is not already."""
+    text = to_text(line)
+    return text if text.isprintable() else show(text)
+
+
 def _escape(char):
     if char == "\\":
         return "\\\\"

@@ -13,7 +13,7 @@ from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ANSWER, BATCH, FULL, PROBE, RENAMES, Job, Verdict, answer
 from lsyncd_lite.mirror.moves import changed_directories
 from lsyncd_lite.mirror.rsync import Rsync
-from lsyncd_lite.paths import join, show, split, to_bytes
+from lsyncd_lite.paths import join, show, shown, split, to_bytes
 
 _FEW = 100          # files that one cp or rm takes
 _ASK = (b'case $(cp --version 2>/dev/null) in *"GNU coreutils"*) echo "equal: gnu cp";; esac; '
@@ -75,7 +75,9 @@ class Direct:
             fields += [b"d" if move.is_dir else b"m", move.origin, move.place]
         for path, marks in entries:
             fields += [b"p", b"%d" % marks, path]
-        return Job(self._child, b"".join([field + b"\0" for field in fields]), entries, purpose, moves)
+        job = Job(self._child, b"".join([field + b"\0" for field in fields]), entries, purpose, moves)
+        job.shown = True
+        return job
 
     def _few(self, entries, source, settled, wall):
         """Return the Jobs for new content, or the removal, of a few files of one directory; None for all else.
@@ -142,6 +144,8 @@ class Direct:
             return Verdict.AGAIN, "killed by signal %d" % -status
         found = dict(line[len(ANSWER):].partition(b" ")[::2] for line in output if line.startswith(ANSWER))
         self._gnu, self._cp, self._has_rsync = b"gnu" in found, found.get(b"cp") or b"cp", found.get(b"rsync") != b""
+        if found.get(b"cp") == b"":
+            return Verdict.AGAIN, "there is no cp"
         return (Verdict.OK, None) if self._has_rsync else (Verdict.REDO, self._no_rsync)
 
     @property
@@ -150,7 +154,7 @@ class Direct:
 
     def _judge(self, job, status, output):
         """Return (Verdict, words) for the end of our child."""
-        told = show(output[0]) if output else "no word"
+        told = shown(output[0]) if output else "no word"
         if status is None:
             return Verdict.AGAIN, told
         failed = answer(output, job.size) if status == 0 else None
@@ -164,8 +168,7 @@ class Direct:
         if status == _EMPTY_SOURCE:
             return Verdict.AGAIN, self._rsync.refused_empty
         if failed is None:
-            return Verdict.AGAIN, "the copying child %s: %s" % (
-                "was killed by signal %d" % -status if status < 0 else "ended with %d" % status, told)
+            return Verdict.AGAIN, "killed by signal %d" % -status if status < 0 else "the copying child ended with %d: %s" % (status, told)
         if not failed:
             return Verdict.OK, None
         job.entries = [entry for number, entry in enumerate(job.entries, len(job.moves)) if number in failed]

@@ -86,7 +86,7 @@ class RsyncSsh(Rsync):
         if status < 0 or 128 < status:  # killed, or the connection broke
             if not (status == 255 and any(line.startswith(_UNREACHED) for line in output)):
                 job.done = [None] * len(job.moves)
-            return Verdict.AGAIN, "ssh ended with %d: %s" % (status, told)
+            return Verdict.AGAIN, "killed by signal %d" % -status if status < 0 else "ssh ended with %d: %s" % (status, told)
         failed = answer(output, job.size) if status == 0 else None
         if failed is None:
             self.takes_moves = False

@@ -19,6 +19,7 @@ from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.paths import below, join, split
 
 RETRY_LONGEST = 60.0   # seconds between two tries at a target that does not work
+FULL_RETRY_LONGEST = 3600.0  # seconds between two full syncs when some files cannot be sent
 FAILED_RETRY = 300.0   # seconds between two tries of a sync that failed for good
 ABSENT_RETRY = 1.0     # seconds between two looks for a missing source
 
@@ -306,7 +307,8 @@ class Sync:
             self._put_back(self.held, entries, job.since)
             if new_trouble:
                 self._held_failures += 1
-                self.held_at = now + max(self._back_off(self._held_failures), 3 * lasted)
+                longest = FULL_RETRY_LONGEST if full else RETRY_LONGEST
+                self.held_at = now + max(self._back_off(self._held_failures, longest), 3 * lasted)
                 self._works()
             else:  # new changes fail, too: they wait, but not as long
                 self._failures += 1
@@ -343,11 +345,10 @@ class Sync:
             self._held_failures = 0
             self.last_error = self.failing_since = None
 
-    def _back_off(self, failures):
+    def _back_off(self, failures, longest=RETRY_LONGEST):
         """Return the seconds to wait after so many failures in a row."""
         shortest = max(self.config.delay, 1.0)
-        longest = max(RETRY_LONGEST, shortest)
-        return min(longest, shortest * 2 ** min(failures - 1, 16) * (1 + self._jitter() / 4))
+        return min(max(longest, shortest), shortest * 2 ** min(failures - 1, 16) * (1 + self._jitter() / 4))
 
     def _unplan(self):
         """Put planned jobs back: by the time they can run, they may look different."""

@@ -374,3 +374,8 @@ def test_a_probe_that_did_not_run_says_nothing_of_rsync(status):
 
 def test_nothing_of_this_asks_the_target():
     assert not hasattr(module, "os")
+
+
+def test_without_cp_nothing_begins():
+    chosen = mode(None, sound=False)
+    assert chosen.verdict(chosen.probe(), 0, [b"equal: cp ", b"equal: rsync /usr/bin/rsync"]) == (Verdict.AGAIN, "there is no cp")
