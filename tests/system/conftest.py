@@ -186,7 +186,8 @@ class Sshd:
         self.start()
 
     def start(self):
-        self.process = serve([self.binary, "-f", str(self.folder / "sshd_config"), "-D", "-e"], self.port, self.folder / "log")
+        self.process = serve([self.binary, "-f", str(self.folder / "sshd_config"), "-D", "-e"], self.port,
+                             self.folder / "log")
 
     def stop(self):
         """End it and all its connections at once, as a host that goes down."""
@@ -262,7 +263,8 @@ def mirror(request, src, dst, daemon):
             table = sync(src, dst, mode=mode, **keys)
             if mode == "rsync":
                 table["rsync"] = dict({"archive": True}, **keys.get("rsync", {}))
-        return daemon(table, settings=settings, options=options, form=form, wait=wait, prefix=prefix)
+        return daemon(table, settings=dict({"delay": 0.1}, **(settings or {})), options=options, form=form, wait=wait,
+                      prefix=prefix)
     return start
 
 
