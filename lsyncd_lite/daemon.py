@@ -172,7 +172,7 @@ class Daemon:
         text = shown(line) if job.shown else show(line)
         heard = self._heard.setdefault(sync, set())
         again = sync.last_error is not None and line in heard
-        self._log("Exec" if again or DETAIL.match(line) else "Normal", "%s: %s" % (sync.config.name, text))
+        self._log("Output" if again or DETAIL.match(line) else "Normal", "%s: %s" % (sync.config.name, text))
         if len(heard) < HEARD:
             heard.add(line)
 

@@ -12,7 +12,7 @@ from lsyncd_lite.errors import reason
 from lsyncd_lite.paths import show, to_bytes
 
 SHOWN = ("Normal", "Info", "Warn", "Error")
-DEBUG = ("Exec", "Delay", "Inotify", "Exclude", "Alarm", "Statusfile")
+DEBUG = ("Exec", "Output", "Delay", "Inotify", "Exclude", "Alarm", "Statusfile")
 
 _PRIORITIES = {"Error": syslog.LOG_ERR, "Warn": syslog.LOG_WARNING, "Info": syslog.LOG_INFO,
                "Normal": syslog.LOG_NOTICE}
