@@ -108,16 +108,15 @@ class Direct:
             if (marks & (WHOLE | FRESH | NEW) != FRESH or not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1
                     or not settled < facts.st_mtime <= wall or self.filter.excludes(*split(path), False)):
                 return None
-        here, there = join(self.config.source, directory), join(self.config.target, directory)
+        here, there = join(self.config.source, directory), join(self.config.target, directory).rstrip(b"/") + b"/"
         if copied == len(entries):
-            argv = [self._cp, b"-a", b"--remove-destination", b"--", *[join(self.config.source, path) for path, _marks in entries],
-                    there.rstrip(b"/") + b"/"]
+            argv = [self._cp, b"-a", b"--remove-destination", b"--", *[join(self.config.source, path) for path, _marks in entries], there]
         elif not copied and self.takes_moves:
             argv = [b"rm", b"-rf", b"--", *[join(self.config.target, path) for path, _marks in entries]]
         else:
             return None
         return [Job(argv, None, entries, BATCH),
-                Job([b"touch", b"-r", here, there], None, [(directory, PLACE)], BATCH)]  # its time is the source's
+                Job([b"touch", b"-r", here, there], None, [(directory, PLACE)], BATCH)]  # "/" at its end: makes no file
 
     def verdict(self, job, status, output):
         """Return (Verdict, words) for a job that ended, as Rsync.verdict does."""
