@@ -180,6 +180,10 @@ class Rsync:
         argv = self._argv([b"-r", b"--delete", b"--force"], [b"--from0", b"--filter=merge -", *self._rules])
         return Job(argv, b"".join([rule + b"\0" for rule in [*shown, *hidden]]), entries, REMOVAL)
 
+    def remove_there(self, _names, _source):
+        """Return the Job that removes listed names in another way than by rsync, or None if there is none."""
+        return None
+
     @property
     def splits_removals(self):
         """Whether missing names need `removal`: the receiver takes none in a batch."""
@@ -206,7 +210,7 @@ class _Plan:
         self._wall = wall
         self._real = {b"": True}  # directory → it is one, and no link
         self._taken = {}          # what is listed already → the entries that go with it
-        self._root, self._removal = ([], []), ([], [])
+        self._root, self._removal, self._missing = ([], []), ([], []), ([], [])
         self._plain, self._doubtful = ([], []), ([], [])
         self._large = []
         self._linked = False  # a file has other names, which only a full sync can link to it
@@ -222,7 +226,11 @@ class _Plan:
             if item not in self._taken:
                 self._taken[item] = self._sort(*item)
             self._taken[item].append((path, marks))
-        jobs = []
+        job = mode.remove_there(self._missing[0], self._source)
+        jobs = [job] if job else []
+        if not job:
+            for old, new in zip(self._removal if mode.splits_removals else self._plain, self._missing):
+                old += new
         if self._removal[0]:
             jobs.append(mode.removal(*self._removal))
         for names, taken, again in (self._plain + (False,), self._doubtful + (True,)):
@@ -261,7 +269,7 @@ class _Plan:
         if facts is None:
             if mode.skips_missing:
                 return []
-            return _put(self._removal if mode.splits_removals else self._plain, place)
+            return _put(self._missing, place)
         if not place:
             return _put(self._root, place)
         is_dir = stat.S_ISDIR(facts.st_mode)

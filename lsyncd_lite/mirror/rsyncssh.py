@@ -8,11 +8,13 @@ could not be renamed there is transferred and removed like everything else.
 import re
 
 from lsyncd_lite.mirror import ssh
-from lsyncd_lite.mirror.change import PLACE
+from lsyncd_lite.mirror.change import FRESH, PLACE
 from lsyncd_lite.mirror.job import RENAMES, Job, Verdict, answer
 from lsyncd_lite.mirror.moves import changed_directories
 from lsyncd_lite.mirror.rsync import DETAIL, TIMEOUT, Rsync
-from lsyncd_lite.paths import show
+from lsyncd_lite.paths import show, split
+
+MANY = 1000  # removals that are not worth telling rsync one by one
 
 # With these rsync leaves alone, or keeps, what a rename would change.
 _KEEPS = ("dry_run", "existing", "backup", "update")
@@ -21,7 +23,7 @@ _KEEPS_EXTRA = re.compile("-[A-Za-z]*[nbu]|--(dry-run|backup|update|existing|ign
 # What ssh says when it has not even reached the other side: nothing was begun there.
 _UNREACHED = (b"ssh: connect to host ", b"ssh: Could not resolve hostname ")
 
-# The first fields are the number of records and the target's directory. The records are "m" ORIGIN PLACE ("d" for a directory), "t" TIME DIRECTORY, and "x", which fails. Its answer is one line,
+# The first fields are the number of records and the target's directory. The records are "m" ORIGIN PLACE ("d" for a directory), "r" PATH (remove), "t" TIME DIRECTORY, and "x", which fails. Its answer is one line,
 # and that is read up to 4096 bytes: too many that failed are all. It stands in single
 # quotes, in one line and without "!", so that every login shell hands it on to sh as it is. A shell
 # reads lines, so NUL and newline change places with newline and \001; "x" stands for a rename that
@@ -37,12 +39,15 @@ m() { k "$a" && k "$b" make || return 1;
 if [ -L "./$a" ]; then [ $w = m ]; elif [ -d "./$a" ]; then [ $w = d ]; else [ -e "./$a" ] && [ $w = m ]; fi || return 1;
 if [ -L "./$b" ]; then rm -f "./$b"; elif [ -d "./$b" ]; then rmdir "./$b" || return 1; fi;
 mv -f "./$a" "./$b"; };
+r() { [ $# -eq 0 ] || rm -rf -- "$@" </dev/null || { f="$f $q"; c=$((c+1)); }; };
 s() { k "$b" && [ -d "./$b" ] || return 1; if [ -L "./$b" ]; then return 1; fi; touch -c -d "@$a" "./$b"; };
 if g && l=$v && g && cd "$v"; then
 while g; do case $v in
-[md]) w=$v; g && a=$v && g && b=$v && m </dev/null;; t) g && a=$v && g && b=$v && s </dev/null;; *) false;;
+[md]) w=$v; g && a=$v && g && b=$v && m </dev/null;;
+t) r "$@"; set --; g && a=$v && g && b=$v && s </dev/null;;
+r) g && k "$v" && { set -- "$@" "./$v"; q=$n; [ $# -lt 200 ] || { r "$@"; set --; }; };; *) false;;
 esac || { f="$f $n"; c=$((c+1)); }; n=$((n+1)); done;
-[ $c -le 500 ] && [ "$n" = "$l" ] || f=" *";
+r "$@"; [ $c -le 500 ] && [ "$n" = "$l" ] || f=" *";
 else f=" *"; cat >/dev/null; fi 2>/dev/null;
 echo "equal: ${f:+failed}${f:-done}"; }
 """.strip().split(b"\n"))
@@ -54,24 +59,39 @@ class RsyncSsh(Rsync):
     def __init__(self, config, environ, sockets=None):
         super().__init__(config, environ, sockets)
         self._call = ssh.command(config, environ, sockets) + [config.host, b"sh -c '" + _SCRIPT + b"'"]
+        self._removes = True  # until something could not be removed there: rsync says why
         self._dates = config.rsync.times and not config.rsync.omit_dir_times
         self.takes_moves = (config.delete in (True, "running") and not any(getattr(config.rsync, key) for key in _KEEPS)
                             and not any(map(_KEEPS_EXTRA.match, config.rsync._extra)) and b"\001" not in config.targetdir)
 
     def rename(self, moves, source):
         """Return the Job that does Moves; the times of the directories that they change are set in the same call."""
-        job = Job(self._call, None, [], RENAMES, list(moves))
         fields = []
-        for move in job.moves:
+        for move in moves:
             kind = b"d" if move.is_dir else b"m"
             fields += [b"x"] if b"\001" in move.origin + move.place else [kind, move.origin, move.place]
-        for directory, facts in changed_directories(moves, source) if self._dates else ():
+        return self._script(fields, [], list(moves), changed_directories(moves, source))
+
+    def remove_there(self, names, source):
+        """Return the Job that removes many names (bytes, missing in the source); None where rsync does that as well."""
+        if len(names) < MANY or not (self.takes_moves and self._removes) or self.filter.rules or any(
+                not name or b"\001" in name for name in names):
+            return None
+        fields = [field for name in names for field in (b"r", name)]
+        directories = dict.fromkeys(split(name)[0] for name in names)
+        return self._script(fields, [(name, FRESH) for name in names], [],
+                            [(directory, source.lstat(directory)) for directory in directories])
+
+    def _script(self, fields, entries, moves, directories):
+        """Return the Job of one call: records, what they make equal, and (directory, lstat or None) that need their times."""
+        job = Job(self._call, None, entries, RENAMES, moves)
+        for directory, facts in directories if self._dates else ():
             if facts is None or facts.st_mtime_ns < 0 or b"\001" in directory:
                 fields += [b"x"]
             else:
                 fields += [b"t", b"%d.%09d" % divmod(facts.st_mtime_ns, 10 ** 9), directory or b"."]
             job.entries.append((directory, PLACE))
-        job.limit = (self.config.rsync.timeout or TIMEOUT) + len(moves) / 10  # nothing else sees that the far side stands still
+        job.limit = (self.config.rsync.timeout or TIMEOUT) + job.size / 10  # nothing else sees that the far side stands still
         start = self.config.targetdir if self.config.targetdir.startswith(b"/") else b"./" + self.config.targetdir
         job.stdin = b"".join([field + b"\0" for field in (b"%d" % job.size, start, *fields)])
         return job
@@ -94,5 +114,7 @@ class RsyncSsh(Rsync):
             return Verdict.REDO, ("the far side runs no commands (status %d: %s): renames are transferred from now on"
                                   % (status, told))
         job.done = [number not in failed for number in range(len(job.moves))]
+        self._removes = self._removes and not any(
+            number in failed and marks for number, (_path, marks) in enumerate(job.entries, len(job.moves)))
         job.entries = [entry for number, entry in enumerate(job.entries, len(job.moves)) if number in failed]
         return Verdict.LOOK if job.entries else Verdict.OK, None

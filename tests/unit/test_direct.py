@@ -278,7 +278,7 @@ OUTPUTS = {"nothing": [], "noise": [b"cannot copy x: y"], "done": [b"equal: done
 ENTRIES = [(b"old", FRESH), (b"d", PLACE), (b"d/e", WHOLE | FRESH)]
 
 
-@pytest.mark.parametrize("status, output", itertools.product(STATUSES, sorted(OUTPUTS)))
+@pytest.mark.parametrize("status, output", list(itertools.product(STATUSES, sorted(OUTPUTS))))
 def test_what_the_end_of_the_child_means_for_places(status, output):
     chosen = mode(output=NO_RSYNC)
     (job,) = plan(chosen, *ENTRIES)
@@ -295,7 +295,7 @@ def test_what_the_end_of_the_child_means_for_places(status, output):
     assert job.done is None
 
 
-@pytest.mark.parametrize("status, output", itertools.product(STATUSES, sorted(OUTPUTS)))
+@pytest.mark.parametrize("status, output", list(itertools.product(STATUSES, sorted(OUTPUTS))))
 def test_what_the_end_of_the_child_means_for_renames(status, output):
     chosen = mode()
     job = chosen.rename(MOVES[:2], Source({**TREE, b"e": DIRECTORY}))

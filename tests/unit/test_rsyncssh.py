@@ -607,7 +607,7 @@ OUTPUTS = {
     "unknown": [b"ssh: Could not resolve hostname h: x", b"more"], "broken": [b"client_loop: send disconnect: Broken pipe"], "closed": [b"Connection closed by h"]}
 
 
-@pytest.mark.parametrize("status, output", itertools.product(STATUSES, sorted(OUTPUTS)))
+@pytest.mark.parametrize("status, output", list(itertools.product(STATUSES, sorted(OUTPUTS))))
 def test_what_the_end_of_renames_means(status, output):
     chosen = mode()
     job = chosen.rename(moves_of((b"a", b"d/a"), (b"b", b"d/b"), (b"c", b"d/c")), Times({b"": 5, b"d": 5}))
@@ -655,3 +655,47 @@ def test_other_jobs_are_judged_as_rsync_s(purpose, status, verdict):
     ([b"equal: nonsense"], None)])
 def test_answers(output, expected):
     assert answer(output, 4) == expected
+
+
+# ---- many removals -----------------------------------------------------------------------------
+
+def test_many_removals_are_one_call_with_the_times_of_their_directories(shell, monkeypatch):
+    monkeypatch.setattr(module, "MANY", 3)
+    hostile = [b"a b", b"-rf", b"new\nline", b"tail\n", b"$(touch pwned)", b"\xff\x81", b"*", b"'\""]
+    names = [b"d/" + name for name in hostile] + [b"d/%d" % number for number in range(450)] + [b"e"]
+    for name in names[:-1] + [b"e/f/g", b"d/stays", b"d2"]:
+        write(b"dst/" + name)
+    os.symlink("../../out", "dst/e/f/link")
+    write(b"out/precious")
+    chosen = mode(os.path.abspath(b"dst"))
+    (job,) = chosen.plan([(name, FRESH) for name in names], Times({b"d": 5000000007, b"": 7 * 10 ** 9}), 0, 0)
+    status, output = run([*shell, "-c", module._SCRIPT], job.stdin)
+    assert status == 0 and chosen.verdict(job, status, output)[0] in (Verdict.OK, Verdict.LOOK)
+    assert sorted(os.listdir(b"dst")) == [b"d", b"d2"] and os.listdir(b"dst/d") == [b"stays"] and os.listdir(b"out") == [b"precious"]
+    left = [] if shell[0] != "busybox" else [(b"", PLACE), (b"d", PLACE)]  # its touch may take no parts of a second
+    assert job.entries == [] or sorted(job.entries) == left
+    assert left or [os.stat(path).st_mtime_ns for path in ("dst", "dst/d")] == [7 * 10 ** 9, 5000000007]
+
+
+def test_what_cannot_be_removed_there_goes_by_rsync_from_then_on(shell, monkeypatch):
+    monkeypatch.setattr(module, "MANY", 2)
+    write(b"out/x")
+    os.symlink("../out", "dst/d")  # the source has a directory
+    write(b"dst/f")
+    entries = [(b"d/x", PLACE), (b"f", PLACE)]
+    chosen, source = mode(os.path.abspath(b"dst")), Times({b"d": 1, b"": 1})
+    (job,) = chosen.plan(entries, source, 0, 0)
+    status, output = run([*shell, "-c", module._SCRIPT], job.stdin)
+    assert chosen.verdict(job, status, output)[0] is Verdict.LOOK and (b"d/x", FRESH) in job.entries and (b"f", FRESH) not in job.entries
+    assert os.listdir("out") == ["x"] and not os.path.lexists("dst/f")
+    (job,) = chosen.plan(entries, source, 0, 0)
+    assert job.purpose == BATCH and job.argv[0] == b"rsync"
+
+
+@pytest.mark.parametrize("keys, names", [
+    ({"rules": [("-", b"*.key", "")]}, [b"a", b"b"]),  # what is excluded below them is protected
+    ({"rsync": {"backup": True}}, [b"a", b"b"]), ({"rsync": {"dry_run": True}}, [b"a", b"b"]), ({}, [b"a"]), ({}, [b"a", b"\1"])])
+def test_removals_that_stay_with_rsync(keys, names, monkeypatch):
+    monkeypatch.setattr(module, "MANY", 2)
+    jobs = mode(**keys).plan([(name, PLACE) for name in names], Times(), 0, 0)
+    assert [job.argv[0] for job in jobs] == [b"rsync"]

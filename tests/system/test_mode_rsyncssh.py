@@ -1,4 +1,4 @@
-"""Mode rsyncssh, and how ssh is reached; what it has in common with mode direct is in test_direct.py."""
+"""Mode rsyncssh, and how ssh is reached; what it has in common with mode direct is in test_mode_direct.py."""
 
 import getpass
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import Recorder, connections, make, names, sync, sync_by_ssh
-from test_direct import inodes
+from test_mode_direct import inodes
 from test_traps import HOSTILE, RENAMES
 
 # What a far side does with any command but rsync's own, in sh.
@@ -561,3 +561,14 @@ def test_the_example_of_several_servers(tmp_path, src, dst, ssh, daemon):
     make(src, "b", "d/y")
     for target in targets:
         running.wait_equal(src, target)
+
+
+def test_many_removals_are_one_call(src, dst, mirror):
+    for number in range(1200):
+        make(src, "d%d/f%d" % (number % 10, number))
+    running = mirror("rsyncssh", rsync={"archive": True})
+    for number in range(1200):
+        (src / ("d%d/f%d" % (number % 10, number))).unlink()
+    running.wait_equal(src, dst, archive=True)
+    running.wait_idle()
+    assert any("r)" in line or "sh -c" in line for line in running.log().split("\n") if " Exec: " in line and "rsync -" not in line)
