@@ -156,12 +156,15 @@ class Daemon:
                 self._log("Warn", "%s: %s" % (name, words))
         elif self._killed:
             pass  # it was us
+        elif fatal and self._stop is None and self._config.settings.onepass:
+            self._log("Error", "%s: %s" % (name, words))
+            sync.give_up()  # the others have their pass
         elif fatal and self._stop is None:
             raise Fatal("sync %s: the start failed: %s (insist = yes, or -insist, goes on trying)" % (name, words))
         elif verdict is Verdict.DIE and self._config.settings.onFatal == "exit":
             raise Fatal("sync %s failed: %s (onFatal = exit)" % (name, words))
-        elif self._told.get(sync) != words:
-            self._told[sync] = words
+        elif self._told.get(sync) != _why(words):
+            self._told[sync] = _why(words)
             self._log("Error", "%s: %s; %d changes wait%s" % (
                 name, words, sync.pending, "" if sync.next_try is None or self._stop else
                 ", next try in %d s" % max(0, sync.next_try - now)))
@@ -405,6 +408,11 @@ class Daemon:
                 self._reap()
         if len(self._children):
             self._log("Error", "%d children could not be ended" % len(self._children))
+
+
+def _why(words):
+    """Return what tells failures apart: not rsync's status, which varies when it loses ssh."""
+    return words.partition(": ")[2] or words
 
 
 def _jitter():

@@ -61,6 +61,7 @@ class Sync:
         self._must_start = self.starting and not insist
         self.stopping = False
         self._before_stop = set()  # jobs that ran already at the stop
+        self._over = False         # nothing is tried any more
         self._gave_up = False      # a job that began after it failed
         self.absent = False        # the source is not there
         self.failed = False        # for good, as far as the last job told
@@ -174,7 +175,7 @@ class Sync:
 
     def next_deadline(self):
         """Return the time at which a job may be due; None: not before something happens."""
-        if self._predecessors or len(self.running) >= self.config.maxProcesses:
+        if self._over or self._predecessors or len(self.running) >= self.config.maxProcesses:
             return None
         if self.running and (self.moves or any(job.moves for job in self.running)):
             return None  # moves are alone
@@ -379,6 +380,12 @@ class Sync:
         """Wait no longer for what has failed: somebody may have mended it."""
         if not self.absent:
             self.retry_at, self.held_at = None, now
+
+    def give_up(self):
+        """Try nothing any more: what is pending stays so."""
+        self.starting, self.failed, self._over = False, True, True
+        self.retry_at = None
+        self._unplan()
 
     def stop(self):
         """Send what is pending as soon as possible; what fails from now on is not tried again."""

@@ -315,3 +315,11 @@ def test_it_runs_as_an_ordinary_user(tmp_path, request):
             one.wait_equal(source, target)
         finally:
             assert one.stop() == 143
+
+
+def test_onepass_gives_every_sync_its_pass_and_fails_if_one_did(src, dst, daemon, tmp_path):
+    make(src, "a", "d/b")
+    one = daemon(sync(src, "rsync://127.0.0.1:1/data", "down"), sync(src, dst, "up"), settings={"onepass": True}, wait=False)
+    assert one.ended() == 255
+    assert tree(src) == tree(dst)
+    assert "down: rsync ended with 10" in one.log() and "down: not everything is mirrored" in one.log()
