@@ -111,7 +111,9 @@ class Daemon:
         connects on its own, one after the other: sshd drops those that come in crowds.
         """
         name = sync.mode.connection
-        began = [job.began for other in self._syncs if other.mode.connection == name for job in other.running] if name else []
+        if name is None:
+            return False
+        began = [job.began for other in self._syncs if other.mode.connection == name for job in other.running]
         if not began:
             return False
         wait = 0.0 if len(began) < SESSIONS else GATE_CROWD

@@ -110,7 +110,8 @@ class Direct:
                 return None
         here, there = join(self.config.source, directory), join(self.config.target, directory).rstrip(b"/") + b"/"
         if copied == len(entries):
-            argv = [self._cp, b"-a", b"--remove-destination", b"--", *[join(self.config.source, path) for path, _marks in entries], there]
+            files = [join(self.config.source, path) for path, _marks in entries]
+            argv = [self._cp, b"-a", b"--remove-destination", b"--", *files, there]
         elif not copied and self.takes_moves:
             argv = [b"rm", b"-rf", b"--", *[join(self.config.target, path) for path, _marks in entries]]
         else:
@@ -167,7 +168,9 @@ class Direct:
         if status == _EMPTY_SOURCE:
             return Verdict.AGAIN, self._rsync.refused_empty
         if failed is None:
-            return Verdict.AGAIN, "killed by signal %d" % -status if status < 0 else "the copying child ended with %d: %s" % (status, told)
+            if status < 0:
+                return Verdict.AGAIN, "killed by signal %d" % -status
+            return Verdict.AGAIN, "the copying child ended with %d: %s" % (status, told)
         if not failed:
             return Verdict.OK, None
         job.entries = [entry for number, entry in enumerate(job.entries, len(job.moves)) if number in failed]

@@ -26,9 +26,10 @@ class Job:
 
     argv: list of bytes; stdin: bytes for its standard input, or None; entries: the
     (path, marks) it makes equal; purpose: a word for the log and for the mode that made it;
-    moves: the Moves that it does on the target; shown: its output is for people, escaped already; limit: seconds after which it hangs (None: never). `entries` and `done` are the mode's to set
-    when it judges the end: to those that are not on the target, and to which moves were
-    done (True, False, None: nobody knows; no list: none was begun).
+    moves: the Moves that it does on the target; shown: its output is for people, escaped
+    already; limit: seconds after which it hangs (None: never). `entries` and `done` are the
+    mode's to set when it judges the end: to those that are not on the target, and to which
+    moves were done (True, False, None: nobody knows; no list: none was begun).
     """
 
     __slots__ = ("argv", "stdin", "entries", "purpose", "moves", "done", "shown", "limit", "then_full", "since", "held", "began")

@@ -23,8 +23,9 @@ _KEEPS_EXTRA = re.compile("-[A-Za-z]*[nbu]|--(dry-run|backup|update|existing|ign
 # What ssh says when it has not even reached the other side: nothing was begun there.
 _UNREACHED = (b"ssh: connect to host ", b"ssh: Could not resolve hostname ")
 
-# The first fields are the number of records and the target's directory. The records are "m" ORIGIN PLACE ("d" for a directory), "r" PATH (remove), "t" TIME DIRECTORY, and "x", which fails. Its answer is one line,
-# and that is read up to 4096 bytes: too many that failed are all. It stands in single
+# The first fields are the number of records and the target's directory. The records are "m" ORIGIN
+# PLACE ("d" for a directory), "r" PATH (remove), "t" TIME DIRECTORY, and "x", which fails. Its answer is
+# one line, and that is read up to 4096 bytes: too many that failed are all. It stands in single
 # quotes, in one line and without "!", so that every login shell hands it on to sh as it is. A shell
 # reads lines, so NUL and newline change places with newline and \001; "x" stands for a rename that
 # has \001 in a name. k: are all parents of a path real directories? (with a second word: make them)
@@ -91,7 +92,8 @@ class RsyncSsh(Rsync):
             else:
                 fields += [b"t", b"%d.%09d" % divmod(facts.st_mtime_ns, 10 ** 9), directory or b"."]
             job.entries.append((directory, PLACE))
-        job.limit = (self.config.rsync.timeout or TIMEOUT) + job.size / 10  # nothing else sees that the far side stands still
+        # nothing else sees that the far side stands still
+        job.limit = (self.config.rsync.timeout or TIMEOUT) + job.size / 10
         start = self.config.targetdir if self.config.targetdir.startswith(b"/") else b"./" + self.config.targetdir
         job.stdin = b"".join([field + b"\0" for field in (b"%d" % job.size, start, *fields)])
         return job

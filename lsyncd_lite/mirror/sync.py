@@ -121,7 +121,7 @@ class Sync:
     def _add_move(self, move, now):
         for queue in (self.queue, self.held, self._after_full):
             queue.graft(move.origin, move.place)
-        if self._flying().below(move.origin):  # a job may meet either name, or none: then it removes the topmost parent it misses
+        if self._flying().below(move.origin):  # a job may meet either name, or none: it removes a parent that it misses
             self._put_back(self.queue, [(move.place, WHOLE | FRESH if move.is_dir else FRESH)], now)
         if not move.is_dir:  # the kernel takes another MOVED_TO of the name for this one, whatever its cookie
             self._put_back(self.queue, [(move.place, PLACE)], now)
