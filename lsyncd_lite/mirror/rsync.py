@@ -106,7 +106,7 @@ class Rsync:
             return Verdict.AGAIN, self.refused_empty
         if self._met and status in (3, 11) and any(map(_NO_TARGET.match, output)):
             job.entries = [(b"", WHOLE), *job.entries]  # all of it is not there
-            return Verdict.AGAIN, "target %s is missing: waiting for it" % show(self.config.target)
+            return Verdict.AGAIN, "target %s is missing: waiting for it (only the first sync makes it)" % show(self.config.target)
         if 128 < status < 255:  # how a shell tells of a signal
             verdict = Verdict.AGAIN
         else:

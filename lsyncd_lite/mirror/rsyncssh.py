@@ -28,7 +28,8 @@ _UNREACHED = (b"ssh: connect to host ", b"ssh: Could not resolve hostname ")
 # one line, and that is read up to 4096 bytes: too many that failed are all. It stands in single
 # quotes, in one line and without "!", so that every login shell hands it on to sh as it is. A shell
 # reads lines, so NUL and newline change places with newline and \001; "x" stands for a rename that
-# has \001 in a name. k: are all parents of a path real directories? (with a second word: make them)
+# has \001 in a name. It speaks before each record: when nobody listens any more, it ends. k: are all
+# parents of a path real directories? (with a second word: make them)
 _SCRIPT = b" ".join(line.strip() for line in rb"""
 LC_ALL=C; export LC_ALL; tr "\000\n" "\n\001" | {
 x=$(printf "\001"); f=; n=0; c=0; CDPATH=;
@@ -43,7 +44,7 @@ mv -f "./$a" "./$b"; };
 r() { [ $# -eq 0 ] || rm -rf -- "$@" </dev/null || { f="$f $q"; c=$((c+1)); }; };
 s() { k "$b" && [ -d "./$b" ] || return 1; if [ -L "./$b" ]; then return 1; fi; touch -c -d "@$a" "./$b"; };
 if g && l=$v && g && cd "$v"; then
-while g; do case $v in
+while g; do echo "equal: $n" || exit; case $v in
 [md]) w=$v; g && a=$v && g && b=$v && m </dev/null;;
 t) r "$@"; set --; g && a=$v && g && b=$v && s </dev/null;;
 r) g && k "$v" && { set -- "$@" "./$v"; q=$n; [ $# -lt 200 ] || { r "$@"; set --; }; };; *) false;;
