@@ -294,11 +294,12 @@ class _Plan:
 def _reason(status, output):
     """Return the line (bytes) that tells best why rsync has failed, b"" without any."""
     lines = [line for line in output if not DETAIL.match(line) and b"IO error encountered" not in line]  # a consequence
-    ours = [line for line in lines if line.startswith(b"rsync") or b"rror" in line]
     others = [line for line in lines if not line.startswith(b"rsync")]
     if status in (12, 255) and others:  # rsync has lost ssh, which says why
         return others[-1][:_TOLD]
-    return b"".join((ours or lines)[:1])[:_TOLD]
+    telling = [line for line in lines if not line.startswith(b"rsync error: ")] or lines  # that one only names the status
+    errors = [line for line in telling if line.startswith(b"rsync") or b"rror" in line]
+    return b"".join((errors or telling)[:1])[:_TOLD]
 
 
 def _split(path):
