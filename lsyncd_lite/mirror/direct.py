@@ -162,7 +162,7 @@ class Direct:
             job.done = [None if failed is None else number not in failed for number in range(len(job.moves))]
         if status == _NO_TARGET:
             job.entries = [(b"", WHOLE), *job.entries]  # all of it is not there
-            return Verdict.AGAIN, "target %s is missing: waiting for it (only the first sync makes it)" % show(self.config.target)
+            return Verdict.AGAIN, self._rsync.missing_target
         if status == _NO_SOURCE:
             return Verdict.AGAIN, "source %s is missing" % show(self.config.source)
         if status == _EMPTY_SOURCE:

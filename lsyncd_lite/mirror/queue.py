@@ -2,9 +2,9 @@
 
 An entry is marks (see change.py) at a relative path; b"" is the root. A WHOLE entry
 absorbs what is below it, and when there are more than BOUND entries, the deepest
-directory that holds most of them becomes one WHOLE entry, so memory stays bounded. Adding costs O(depth of the path), never
-O(length of the queue). Knows nothing of files, limits of time or jobs; `since` is the
-time of the oldest change, as the caller told it.
+directory that holds most of them becomes one WHOLE entry, so memory stays bounded.
+Adding costs O(depth of the path), never O(length of the queue). Knows nothing of files,
+limits of time or jobs; `since` is the time of the oldest change, as the caller told it.
 """
 
 from lsyncd_lite.mirror.change import FRESH, NEW, WHOLE
@@ -96,21 +96,12 @@ class Queue:
 
     def covering(self, path):
         """Return the marks of the entry at a path, or of one above it that is WHOLE; None if there is none."""
-        node = self._root
-        names = path.split(b"/") if path else ()
-        for depth, name in enumerate(names, 1):
-            if node.is_whole():
-                return node.marks
-            node = node.names.get(name)
-            if not isinstance(node, _Node):
-                return node if depth == len(names) or node is not None and node & WHOLE else None
-        return node.marks
+        node, above = self._find(path)
+        return above if above is not None else node.marks if isinstance(node, _Node) else node
 
     def below(self, path):
         """Return a list of (path below it, marks) of the entries at a path (b"") and below it."""
-        node = self._root
-        for name in path.split(b"/"):
-            node = node.names.get(name) if isinstance(node, _Node) else None
+        node, _above = self._find(path)
         return node.entries(b"") if isinstance(node, _Node) else [(b"", node)] if node is not None else []
 
     def graft(self, origin, place):
@@ -136,15 +127,20 @@ class Queue:
 
     def related(self, path):
         """Tell whether an entry is at the path, below it, or above it with all it holds."""
+        node, above = self._find(path)
+        return above is not None or (node.count > 0 if isinstance(node, _Node) else node is not None)
+
+    def _find(self, path):
+        """Return (the _Node or marks at a path, or None; the marks of an entry above it that is WHOLE, or None)."""
         node = self._root
-        names = path.split(b"/") if path else ()
-        for depth, name in enumerate(names, 1):
-            if node.is_whole():
-                return True
-            node = node.names.get(name)
+        for name in path.split(b"/") if path else ():
+            above = node.marks if isinstance(node, _Node) else node
+            if above is not None and above & WHOLE:
+                return None, above
             if not isinstance(node, _Node):
-                return node is not None and (depth == len(names) or bool(node & WHOLE))
-        return node.count > 0
+                return None, None
+            node = node.names.get(name)
+        return node, None
 
 
 class _Node:

@@ -13,7 +13,7 @@ from lsyncd_lite.mirror import ssh
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ANSWER, BATCH, FULL, PROBE, REMOVAL, Job, Verdict
-from lsyncd_lite.paths import show, to_bytes
+from lsyncd_lite.paths import show, split, to_bytes
 
 # rsync(1), EXIT VALUES
 _VERDICTS = {0: Verdict.OK, 24: Verdict.LOOK, 23: Verdict.PARTIAL,
@@ -63,9 +63,8 @@ class Rsync:
         self._met = False  # the target has been there: should it vanish, it is not to be made where it was mounted
         self._deletes_in_full = config.delete in (True, "startup")
         self._deletes_in_batch = config.delete in (True, "running")
-        self.connection = None  # how the name of its ssh connection begins, where it shares one
-        if _is_over_ssh(config):
-            self.connection = ssh.connection(ssh.command(config, environ, sockets), sockets)
+        self.shell = ssh.command(config, environ, sockets) if _is_over_ssh(config) else []  # the words that reach the host
+        self.connection = ssh.connection(self.shell, sockets)  # how its name begins; None: not shared
         self._options = (_table_options(config.rsync) + _connection_options(config, environ, sockets)
                          + [b"--modify-window=-1"])  # a change of the same size within the same second
         self._rules = [b"--filter=%s %s" % (to_bytes(sign), pattern) for sign, pattern, _where in config.rules]
@@ -106,7 +105,7 @@ class Rsync:
             return Verdict.AGAIN, self.refused_empty
         if self._met and status in (3, 11) and any(map(_NO_TARGET.match, output)):
             job.entries = [(b"", WHOLE), *job.entries]  # all of it is not there
-            return Verdict.AGAIN, "target %s is missing: waiting for it (only the first sync makes it)" % show(self.config.target)
+            return Verdict.AGAIN, self.missing_target
         if 128 < status < 255:  # how a shell tells of a signal
             verdict = Verdict.AGAIN
         else:
@@ -115,6 +114,11 @@ class Rsync:
         words = "rsync ended with %d" % status
         told = _reason(status, output)
         return verdict, "%s: %s" % (words, show(told)) if told else words
+
+    @property
+    def missing_target(self):
+        """The words for a target that has vanished."""
+        return "target %s is missing: waiting for it (only the first sync makes it)" % show(self.config.target)
 
     @property
     def refused_empty(self):
@@ -273,7 +277,7 @@ class _Plan:
         if not place:
             return _put(self._root, place)
         is_dir = stat.S_ISDIR(facts.st_mode)
-        if mode.filter.excludes(*_split(place), is_dir):  # rsync would pass over it, but something else was there
+        if mode.filter.excludes(*split(place), is_dir):  # rsync would pass over it, but something else was there
             return [] if mode.skips_missing else _put(self._removal, place)
         if is_dir:
             if not marks & WHOLE:
@@ -300,11 +304,6 @@ def _reason(status, output):
     telling = [line for line in lines if not line.startswith(b"rsync error: ")] or lines  # that one only names the status
     errors = [line for line in telling if line.startswith(b"rsync") or b"rror" in line]
     return b"".join((errors or telling)[:1])[:_TOLD]
-
-
-def _split(path):
-    directory, _slash, name = path.rpartition(b"/")
-    return directory, name
 
 
 def _put(group, *names):

@@ -7,7 +7,6 @@ could not be renamed there is transferred and removed like everything else.
 
 import re
 
-from lsyncd_lite.mirror import ssh
 from lsyncd_lite.mirror.change import FRESH, PLACE
 from lsyncd_lite.mirror.job import RENAMES, Job, Verdict, answer
 from lsyncd_lite.mirror.moves import changed_directories
@@ -60,7 +59,7 @@ class RsyncSsh(Rsync):
 
     def __init__(self, config, environ, sockets=None):
         super().__init__(config, environ, sockets)
-        self._call = ssh.command(config, environ, sockets) + [config.host, b"sh -c '" + _SCRIPT + b"'"]
+        self._call = self.shell + [config.host, b"sh -c '" + _SCRIPT + b"'"]
         self._removes = True  # until something could not be removed there: rsync says why
         self._dates = config.rsync.times and not config.rsync.omit_dir_times
         self.takes_moves = (config.delete in (True, "running") and not any(getattr(config.rsync, key) for key in _KEEPS)
@@ -117,7 +116,6 @@ class RsyncSsh(Rsync):
             return Verdict.REDO, ("the far side runs no commands (status %d: %s): renames are transferred from now on"
                                   % (status, told))
         job.done = [number not in failed for number in range(len(job.moves))]
-        self._removes = self._removes and not any(
-            number in failed and marks for number, (_path, marks) in enumerate(job.entries, len(job.moves)))
         job.entries = [entry for number, entry in enumerate(job.entries, len(job.moves)) if number in failed]
+        self._removes = self._removes and not any(marks for _path, marks in job.entries)  # directories have none
         return Verdict.LOOK if job.entries else Verdict.OK, None

@@ -18,7 +18,7 @@ import stat
 
 from lsyncd_lite.errors import reason
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
-from lsyncd_lite.paths import show
+from lsyncd_lite.paths import show, split
 from lsyncd_lite.system.attributes import is_same_content, make_like
 
 # Exit statuses, those of rsync where it has one: no source; no target; will not empty a target.
@@ -201,8 +201,8 @@ class Run:
         if _is_work(standing.partition(b"/")[0]):
             return
         here = _look(standing or b".")
-        directory, name = _split(standing)
-        if self.excludes and directory and self.excludes(*_split(directory), True):
+        directory, name = split(standing)
+        if self.excludes and directory and self.excludes(*split(directory), True):
             return
         if here is not None and not self._is_excluded(directory, name, here):
             self._enter(directory, number)
@@ -395,7 +395,7 @@ class Run:
             self.full = True
         for path in paths:
             here, there, number = copies[path]
-            at = base + (path if directory is None else _split(path)[1])
+            at = base + (path if directory is None else split(path)[1])
             try:
                 if here is None:
                     self._mend(path, number, started)
@@ -607,11 +607,7 @@ class Run:
 
 
 def _parent(path):
-    return path[:max(path.rfind(b"/"), 0)]
-
-
-def _split(path):
-    return _parent(path), path[path.rfind(b"/") + 1:]
+    return split(path)[0]
 
 
 def _chain(path):
