@@ -10,7 +10,9 @@ import time
 
 from lsyncd_lite.errors import ConfigError, Fatal, reason
 from lsyncd_lite.mirror.direct import Direct
-from lsyncd_lite.mirror.job import FULL, Verdict
+from lsyncd_lite.mirror.eventsync import EventSync
+from lsyncd_lite.mirror.exec import Exec
+from lsyncd_lite.mirror.job import FULL, LOST, Verdict
 from lsyncd_lite.mirror.rsync import DETAIL, Rsync
 from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
@@ -201,15 +203,17 @@ class Daemon:
             due = sync.next_deadline()
             while due is not None and due <= now and self._may_start() and not self._is_gated(sync, now):
                 self._changed = True
-                self._start_job(sync, now)
+                if not self._start_job(sync, now):
+                    break  # nothing has come of it yet: others may
                 due = sync.next_deadline()
 
     def _start_job(self, sync, now):
+        """Start the job of a sync that is due; tell whether there was one."""
         watched = next(watched for watched in self._trees if sync in watched.syncs)
         watched.check()
         if watched.tree is None and self._stop is None and not self._config.settings.onepass:
             sync.lose_source(now)  # until it is watched again
-            return
+            return False
         was_absent = sync.absent
         job = sync.take_job(now, time.time(), Source(sync.config.source, sync.filter.excludes))
         if sync.absent and not was_absent:
@@ -219,8 +223,12 @@ class Daemon:
             self._syncs.remove(sync)
             self._syncs.append(sync)
             self._spawn(sync, job)
+        return job is not None
 
     def _spawn(self, sync, job):
+        if job.purpose == LOST:
+            self._on_exit(sync, job, 0, [])
+            return
         if self._log.shows("Exec"):
             words = [word if len(word) <= WORD_LONGEST else word[:WORD_LONGEST] + b"..." for word in job.argv]
             self._log("Exec", "%s: %s" % (sync.config.name, " ".join(map(show, words))))
@@ -230,7 +238,7 @@ class Daemon:
         try:
             if not sync.config.local:
                 self._sockets.prepare()
-            self._children.spawn((sync, job), job.argv, job.stdin)
+            self._children.spawn((sync, job), job.argv, job.stdin, job.environ)
         except OSError as error:
             words = "cannot run %s: %s" % (show(job.argv[0]), reason(error))
             self._on_exit(sync, job, None, [os.fsencode(words)])
@@ -249,7 +257,8 @@ class Daemon:
                 sync.config = wanted
                 sync.try_now(now)
             else:
-                sync = Sync(wanted, self._mode(wanted), now, time.time(), _jitter, insist, config.settings.onepass)
+                kind = EventSync if wanted.mode in ("exec", "script") else Sync
+                sync = kind(wanted, self._mode(wanted), now, time.time(), _jitter, insist, config.settings.onepass)
             syncs.append(sync)
         for sync in left:
             self._told.pop(sync, None)
@@ -292,6 +301,8 @@ class Daemon:
 
     def _mode(self, wanted):
         """Return the mode of a SyncConfig."""
+        if wanted.mode == "exec":
+            return Exec(wanted)
         if wanted.mode == "direct":
             return Direct(wanted, os.environb, argv_of("lsyncd_lite.system.equal"))
         return (RsyncSsh if wanted.mode == "rsyncssh" else Rsync)(wanted, os.environb, self._sockets.path)
@@ -384,7 +395,7 @@ class Daemon:
             return False
         if self._stop is not None:
             return all(sync.next_deadline() is None for sync in self._syncs)
-        return self._config.settings.onepass and not any(sync.starting for sync in self._syncs)
+        return self._config.settings.onepass and not any(sync.starting or sync.busy for sync in self._syncs)
 
     def _exit_status(self):
         if self._stop is not None:

@@ -10,7 +10,7 @@ import os
 import time
 
 from lsyncd_lite.errors import Fatal, reason
-from lsyncd_lite.mirror.change import words_for
+from lsyncd_lite.mirror.change import Seen, words_for
 from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.paths import below, show
 from lsyncd_lite.watch.tree import Tree
@@ -61,6 +61,7 @@ class Watched:
 
     def _prepare(self):
         self.tree.tells_moves = any(sync.takes_moves for sync in self.syncs)
+        self.tree.tells_kinds = any(sync.takes_events for sync in self.syncs)
 
     def open(self, may_wait):
         """Watch the tree; raise Fatal where that is impossible and the program may not wait for it."""
@@ -153,9 +154,12 @@ class Watched:
             for step in steps:
                 if isinstance(step, Move):
                     sync.offer_move(step, now)
-                    continue
-                for directory, names in step.items():
-                    sync.offer(directory, names, now)
+                elif isinstance(step, Seen):
+                    if sync.takes_events:
+                        sync.offer_event(step, now)
+                elif not sync.takes_events:
+                    for directory, names in step.items():
+                        sync.offer(directory, names, now)
             if self._log.shows("Delay"):
                 self._log("Delay", "%s: %d changes queued" % (sync.config.name, sync.pending))
 
@@ -193,6 +197,8 @@ class Watched:
     def _want_full(self):
         for sync in self.syncs:
             sync.want_full(time.monotonic())
+            if not sync.begins_again:
+                self._log("Error", "%s: changes are lost: there is no start-up action to begin again with" % sync.config.name)
 
     def _too_few(self):
         """Return the words for a tree that there are not enough inotify watches for."""
@@ -212,6 +218,9 @@ def _lines(steps):
     for step in steps:
         if isinstance(step, Move):
             yield "%s: moved to %s" % (show(step.origin), show(step.place))
+            continue
+        if isinstance(step, Seen):
+            yield "%s: %s" % (show(step.path), step.kind.value)
             continue
         for directory, names in step.items():
             for name, (marks, _is_dir) in names.items():

@@ -9,10 +9,15 @@ import os
 import re
 from types import SimpleNamespace
 
-from lsyncd_lite.config import settings, targets
+from lsyncd_lite.config import commands, settings, targets
 from lsyncd_lite.config.section import Entry, Section
 from lsyncd_lite.errors import ConfigError, reason
-from lsyncd_lite.paths import below, show, to_bytes
+from lsyncd_lite.paths import below, show, to_bytes, to_text
+
+
+_ACTIONS = ("onStartup", "onCreate", "onModify", "onAttrib", "onDelete", "onMove")
+_REQUIRED = {"rsyncssh": ("source", "host", "targetdir"), "exec": ("source",), "script": ("source", "script")}
+_ANY_TARGET = ("exec", "script")  # modes to which a target is a text
 
 
 class Config(SimpleNamespace):
@@ -25,9 +30,10 @@ class SyncConfig(SimpleNamespace):
     Besides: source (bytes, resolved, no trailing slash), target (bytes, as rsync wants
     it), local (bool: the target is a directory here), host (bytes, as ssh wants it) and
     targetdir (bytes, absolute or relative to the home there, no trailing slash), both
-    None but in mode rsyncssh, rules (tuple of (sign, pattern as bytes, where it stands)
+    None but in mode rsyncssh (modes exec and script: target is what was written, b"" without any), rules (tuple of (sign, pattern as bytes, where it stands)
     in the order in which the first match decides), extra_rules (the same for what rsync
-    is told by its own options).
+    is told by its own options), code (bytes: what the script's file holds, or None). The
+    commands are Commands, or None.
     """
 
     def same_pair(self, other):
@@ -119,7 +125,8 @@ class _Builder:
                 nested = sync.local and other.local and (
                     below(other.target.rstrip(b"/"), sync.target.rstrip(b"/")) is not None
                     or below(sync.target.rstrip(b"/"), other.target.rstrip(b"/")) is not None)
-                if (nested or sync.target == other.target) and (sync.delete or other.delete):
+                if (nested or sync.target == other.target) and (sync.delete or other.delete) and not (
+                        sync.mode in _ANY_TARGET or other.mode in _ANY_TARGET):
                     self.warnings.append("sync %s and sync %s share the target %s: each deletes what the other sends"
                                          % (show(sync.name), show(other.name), show(other.target)))
 
@@ -128,19 +135,20 @@ class _Builder:
         known, values = settings.scope(kind), {}
         for entry in entries:
             name, key, item = _find(entry.key, known)
-            is_table = entry.key in settings.TABLES or key is not None and key.kind is settings.OPTIONS and item is None
+            is_table = entry.key in settings.TABLES or key is not None and key.kind.paired and item is None
             if is_table and not getattr(entry.raw, "pairs", True):
                 continue  # a table that sets nothing
             if key is None:
                 self.errors.append("%s: unknown key%s" % (entry.where, _hint(entry.key, known)))
                 continue
             if isinstance(entry.raw, str):
+                equals = " = " if key.kind is settings.COMMAND else "="  # a shell's text may set variables
                 for line in entry.raw.split("\n")[1:]:
-                    if "=" in line and line.partition("=")[0].strip() in known:
+                    if equals in line and line.partition("=")[0].strip() in known:
                         self.errors.append("%s: %s is indented, which makes it a part of this value"
                                            % (entry.where, show(line)))
             try:
-                if key.kind is settings.OPTIONS:
+                if key.kind.paired:
                     raw = entry.raw if item is None else (item, entry.raw)
                     values[name] = values.get(name, ()) + settings.parse(key, raw)
                 else:
@@ -161,13 +169,18 @@ class _Builder:
             self._targetdir(values, places)
             if values.get("maxProcesses", 1) != 1:
                 self.errors.append("%s: allowed: 1 (mode rsyncssh)" % places["maxProcesses"])
-        required = ("source", "host", "targetdir") if mode == "rsyncssh" else ("source", "target")
+        required = _REQUIRED.get(mode, ("source", "target"))
         for name in required:
             if name not in places:
                 self.errors.append("%s: %s: is required and missing" % (section.where, name))
+        actions = self._commands(values, places)
+        if mode == "exec" and not any(name in places for name in _ACTIONS):
+            self.errors.append("%s: does nothing: mode exec needs at least one of %s" % (section.where, ", ".join(_ACTIONS)))
+        code = self._code(values, places)
         if any(name not in values for name in required):
             return []
         flat = dict(settings.defaults(mode), **values)
+        flat.update(actions)
         plain = {name: value for name, value in flat.items() if "." not in name}
         tables = {table: SimpleNamespace(**{name.partition(".")[2]: value for name, value in flat.items()
                                             if name.startswith(table + ".")})
@@ -187,32 +200,74 @@ class _Builder:
         rules = self._rules(values, places)
         extra_rules = self._extra_rules(places, rsync)
         source = os.path.realpath(to_bytes(values["source"]))
-        many = required[1]  # one sync for each
-        if not values[many]:
+        many = "host" if mode == "rsyncssh" else "target"  # one sync for each
+        wanted = values.get(many, ("",))
+        if not wanted:
             self.errors.append("%s: allowed: at least one %s" % (places[many], many))
         syncs = []
-        for number, text in enumerate(values[many], 1):
+        for number, text in enumerate(wanted, 1):
             try:
                 end = (targets.over_ssh(text, values["targetdir"]) if mode == "rsyncssh"
+                       else targets.as_written(text) if mode in _ANY_TARGET
                        else targets.by_rsync(text, mode, rsync.protect_args))
+                if mode not in _ANY_TARGET:
+                    _refuse_danger(source, end)
             except ValueError as error:
                 self.errors.append("%s: %s" % (places[many], error))
                 continue
-            if end["local"]:
-                self._danger(places["target"], source, end["target"])
-            name = plain["name"] if len(values[many]) == 1 else "%s/%d" % (plain["name"], number)
+            name = plain["name"] if len(wanted) == 1 else "%s/%d" % (plain["name"], number)
             syncs.append(SyncConfig(**dict(plain, **tables, name=name, source=source, rules=rules,
-                                           extra_rules=extra_rules, **end)))
+                                           extra_rules=extra_rules, code=code, **end)))
         return syncs
+
+    def _commands(self, values, places):
+        """Return {key: Command} of the commands among values; what they may use depends on what they are for."""
+        found = {}
+        for name, key in settings.scope("sync").items():
+            if key.kind is not settings.COMMAND or name not in values:
+                continue
+            try:
+                found[name] = command = commands.parse(values[name])
+            except ValueError as error:  # of shlex: a quotation that does not end
+                self.errors.append("%s: %s: %s" % (places[name], show(values[name]), error))
+                continue
+            self.warnings += ["%s: %s" % (places[name], words) for words in commands.doubts(values[name])]
+            allowed = commands.OF_PATH if name in _ACTIONS and name != "onStartup" else ()
+            if name == "onMove":  # those without "o." or "d." are of the origin, as in lsyncd
+                allowed = [end + variable for end in ("o.", "d.", "") for variable in commands.OF_PATH]
+            for variable in command.variables:
+                if "target" in variable and "target" not in values:
+                    self.errors.append("%s: ^%s: the sync has no target" % (places[name], variable))
+                elif variable not in commands.OF_SYNC and variable not in allowed:
+                    self.errors.append("%s: ^%s has no value here; allowed: %s" % (
+                        places[name], variable, ", ".join("^" + other for other in (*commands.OF_SYNC, *allowed))))
+        return found
+
+    def _code(self, values, places):
+        """Return the text of a script, if there is one and it is Python."""
+        if "script" not in values:
+            return None
+        filename = values["script"] = os.path.abspath(to_bytes(values["script"]))
+        try:
+            with open(filename, "rb") as file:
+                code = file.read()
+            compile(code, filename, "exec", dont_inherit=True)
+            return code
+        except OSError as error:
+            self.errors.append("%s: cannot read %s: %s" % (places["script"], show(filename), reason(error)))
+        except (SyntaxError, ValueError) as error:  # ValueError: null bytes
+            self.errors.append("%s:%d: %s (%s)" % (show(filename), getattr(error, "lineno", None) or 1,
+                                                    getattr(error, "msg", error), places["script"]))
+        return None
 
     def _wrong_modes(self, section, mode):
         """Refuse keys of other modes."""
         known = settings.scope("sync")
         for entry in section.entries:
             key = _find(entry.key, known)[1]
-            if key is not None and key.modes is not None and mode not in key.modes.split():
+            if key is not None and not settings.fits(key, mode):
                 self.errors.append("%s: is for mode %s; the mode of this sync is %s"
-                                   % (entry.where, " and ".join(key.modes.split()), mode))
+                                   % (entry.where, " and ".join(settings.modes(key)), mode))
 
     def _targetdir(self, values, places):
         """Make one targetdir, as ssh and rsync take it, of what a sync of mode rsyncssh says."""
@@ -265,21 +320,6 @@ class _Builder:
         self.warnings.append("%s: is a whole command line: its arguments are taken, %s" % (where, words))
         return arguments
 
-    def _danger(self, where, source, target):
-        """Refuse a local target that the first sync would destroy the source, or the host, with."""
-        real = os.path.realpath(target)
-        if real == b"/":
-            problem = "is the root of this host"
-        elif real == source:
-            problem = "is the source itself"
-        elif below(real, source):
-            problem = "lies in the source"
-        elif below(source, real):
-            problem = "holds the source"
-        else:
-            return
-        self.errors.append("%s: target %s %s (source %s): refused" % (where, show(real), problem, show(source)))
-
     def _rules(self, values, places):
         """Return the rules of a sync in the order in which the first match decides."""
         rules = [("-", to_bytes(pattern), places["exclude"]) for pattern in values.get("exclude", ())]
@@ -330,6 +370,39 @@ class _Builder:
         return tuple(rules)
 
 
+def as_mode(sync, mode):
+    """Return the SyncConfig by which a sync of mode script does what a standard mode does; raise ValueError."""
+    text = to_text(sync.target)
+    if not text:
+        raise ValueError("the sync has no target")
+    if mode == "rsyncssh":
+        end = targets.over_ssh(*targets.host_and_directory(text))
+    else:
+        end = targets.by_rsync(text, mode, sync.rsync.protect_args)
+        if end["local"] and not text.startswith("/"):
+            raise ValueError("target %s: allowed: the whole path of a directory" % show(text))
+    _refuse_danger(sync.source, end)
+    return SyncConfig(**dict(vars(sync), mode=mode, **end))
+
+
+def _refuse_danger(source, end):
+    """Raise ValueError for a local target that the first sync would destroy the source, or the host, with."""
+    real = os.path.realpath(end["target"])
+    if not end["local"]:
+        return
+    if real == b"/":
+        problem = "is the root of this host"
+    elif real == source:
+        problem = "is the source itself"
+    elif below(real, source):
+        problem = "lies in the source"
+    elif below(source, real):
+        problem = "holds the source"
+    else:
+        return
+    raise ValueError("target %s %s (source %s): refused" % (show(real), problem, show(source)))
+
+
 # What -C leaves out (rsync(1), --cvs-exclude).
 CVS_EXCLUDE = (b"RCS SCCS CVS CVS.adm RCSLOG cvslog.* tags TAGS .make.state .nse_depinfo *~ #* .#* ,* _$* *$ "
                b"*.old *.bak *.BAK *.orig *.rej .del-* *.a *.olb *.o *.obj *.so *.exe *.Z *.elc *.ln core "
@@ -341,7 +414,7 @@ def _find(name, known):
     if name in known:
         return name, known[name], None
     base, _dot, item = name.rpartition(".")
-    if base in known and known[base].kind is settings.OPTIONS:
+    if base in known and known[base].kind.paired:
         return base, known[base], item
     return name, None, None
 

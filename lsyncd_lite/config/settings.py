@@ -21,8 +21,9 @@ from lsyncd_lite.paths import show, to_bytes
 # by_mode   {mode: default} where a mode has a default of its own
 Key = namedtuple("Key", "name scopes kind default help option flag modes by_mode", defaults=(None, None, None, None))
 
-# parse(raw) -> value, raising ValueError; allowed: what may stand there, for people
-Kind = namedtuple("Kind", "parse allowed choices", defaults=((),))
+# parse(raw) -> value, raising ValueError; allowed: what may stand there, for people; paired: the
+# value is a tuple of pairs, each of which may have a line KEY.NAME of its own
+Kind = namedtuple("Kind", "parse allowed choices paired", defaults=((), False))
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True,
              "false": False, "no": False, "off": False, "0": False}
@@ -31,7 +32,13 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True,
 def _text(raw):
     if isinstance(raw, (int, float)) and not isinstance(raw, bool):
         raw = str(raw)
-    if not isinstance(raw, str) or not raw or "\0" in raw or "\n" in raw:
+    if not isinstance(raw, str) or "\n" in raw:
+        raise ValueError
+    return _command(raw)
+
+
+def _command(raw):
+    if not isinstance(raw, str) or not raw.strip() or "\0" in raw:
         raise ValueError
     to_bytes(raw)  # a lone surrogate from JSON is a ValueError
     return raw
@@ -65,6 +72,15 @@ def _options(raw):
     if None in found:
         raise ValueError
     return tuple("%s=%s" % match.groups() for match in found)
+
+
+def _exitcodes(raw):
+    if isinstance(raw, tuple):  # KEY.CODE = WORD, or a pair of a JSON object
+        raw = ["%s = %s" % raw]
+    found = [re.fullmatch("([0-9]{1,3})[ \t]*=[ \t]*(ok|again|die)", item.strip()) for item in _lines(raw)]
+    if None in found or any(int(match.group(1)) > 255 for match in found):
+        raise ValueError
+    return tuple((int(match.group(1)), match.group(2)) for match in found)
 
 
 def _character(raw):
@@ -112,7 +128,8 @@ def _facility(raw):
     raise ValueError
 
 
-MODES = ("rsync", "rsyncssh", "direct")
+MODES = ("rsync", "rsyncssh", "direct", "exec", "script")
+_MIRRORING = "rsync rsyncssh direct"
 
 BOOL = Kind(_boolean, "true, false, yes, no, on, off, 1 or 0")
 SECONDS = Kind(_seconds, "a number of seconds, 0 or more")
@@ -120,7 +137,10 @@ TEXT = Kind(_text, "a text that is not empty")
 FILE = Kind(_text, "a file name")
 LINES = Kind(_lines, "a list of texts (INI: one a line; JSON: an array of strings)")
 OPTIONS = Kind(_options, "options of ssh_config(5), K=V with K of letters "
-               "(INI: one a line, or ssh.options.K = V; JSON: an object, or an array of strings)")
+               "(INI: one a line, or ssh.options.K = V; JSON: an object, or an array of strings)", paired=True)
+COMMAND = Kind(_command, "a command: a program with its whole path and arguments, or else a text for /bin/sh, of several lines")
+EXITCODES = Kind(_exitcodes, "CODE = ok, again or die, with a CODE of 0 to 255 (INI: one a line, or exitcodes.CODE = WORD; "
+                 "JSON: an object, or an array of strings)", paired=True)
 DELETE = Kind(_delete, "true, false, startup or running", ("true", "false", "startup", "running"))
 FACILITY = Kind(_facility, "one of: " + ", ".join(FACILITIES) + ", or a number below 24", FACILITIES)
 MODE = Kind(_mode, "one of: " + ", ".join(MODES), MODES)
@@ -146,8 +166,9 @@ KEYS = (
     Key("onFatal", "settings", _choice("isolate", "exit"), "isolate",
         "When a sync fails for good: isolate it and run the others on, or exit."),
     # ---- settings and sync -------------------------------------------------------------------
-    Key("delay", "settings sync", SECONDS, 15.0, "Gather changes for this many seconds (default: 15; mode direct: 1).",
-        "SECS", by_mode={"direct": 1.0}),
+    Key("delay", "settings sync", SECONDS, 15.0,
+        "Gather changes for this many seconds (default: 15; mode direct: 1; modes exec and script: 0).",
+        "SECS", by_mode={"direct": 1.0, "exec": 0.0, "script": 0.0}),
     Key("maxDelays", "settings sync", _whole(1), 1000,
         "Start before the delay is over when more changes than this are queued."),
     # ---- sync --------------------------------------------------------------------------------
@@ -156,7 +177,8 @@ KEYS = (
     Key("source", "sync", FILE, None, "Local directory to watch."),
     Key("target", "sync", LINES, None,
         "Directory, host:dir, user@host:dir, rsync://host/module or host::module; a list mirrors to each. "
-        "Mode direct: directories of this host; mode rsyncssh: the same as targetdir."),
+        "Mode direct: directories of this host; mode rsyncssh: the same as targetdir; "
+        "modes exec and script: any text, for ^target, or none."),
     Key("host", "sync", LINES, None, "Host or user@host that ssh reaches; a list mirrors to each.", modes="rsyncssh"),
     Key("targetdir", "sync", FILE, None, "Directory on the host; relative to the home there, as ~/dir is.",
         modes="rsyncssh"),
@@ -166,12 +188,35 @@ KEYS = (
     Key("filter", "sync", LINES, (), "Ordered rules \"+ PATTERN\" or \"- PATTERN\"; the first match decides."),
     Key("filterFrom", "sync", FILE, None, "File of filter rules, one a line."),
     Key("delete", "sync", DELETE, True,
-        "Delete on the target what the source has not: always, never, at start-up or while running."),
+        "Delete on the target what the source has not: always, never, at start-up or while running.",
+        modes=_MIRRORING),
     Key("init", "sync", BOOL, True, "Begin with a full sync."),
     Key("allowEmptySource", "sync", BOOL, False,
-        "Mirror an empty source, which empties the target (else refused: it may be a missing mount)."),
+        "Mirror an empty source, which empties the target (else refused: it may be a missing mount).",
+        modes=_MIRRORING),
     Key("batchSizeLimit", "sync", _whole(0), None,
         "Files larger than this many bytes travel in a process of their own.", modes="rsync rsyncssh"),
+    Key("runIf", "sync", COMMAND, None, "Start nothing while this command fails; changes are gathered all the time."),
+    Key("runIfInterval", "sync", SECONDS, 10.0, "Ask again after this many seconds when runIf has failed."),
+    # ---- sync, mode exec ---------------------------------------------------------------------
+    Key("onStartup", "sync", COMMAND, None, "Run this first; nothing else runs before it has ended with 0.", modes="exec"),
+    Key("onCreate", "sync", COMMAND, None, "Run this for what has appeared, when it is written and closed.", modes="exec"),
+    Key("onModify", "sync", COMMAND, None, "Run this for a file that was written.", modes="exec"),
+    Key("onAttrib", "sync", COMMAND, None, "Run this for what has other attributes.", modes="exec"),
+    Key("onDelete", "sync", COMMAND, None, "Run this for what is gone.", modes="exec"),
+    Key("onMove", "sync", COMMAND, None,
+        "Run this for what was renamed, with ^o. and ^d. (without it, that is a deletion and a creation).", modes="exec"),
+    Key("exitcodes", "sync", EXITCODES, (),
+        "What an exit status of an action means: ok, again (later) or die (the sync has failed); others are ignored.",
+        modes="exec script"),
+    # ---- sync, mode script -------------------------------------------------------------------
+    Key("script", "sync", FILE, None, "Python file with functions that are called for changes.", modes="script"),
+    # ---- onBatch -----------------------------------------------------------------------------
+    Key("before", "onBatch", COMMAND, None, "Run this before each job; while it fails, the job waits and is tried again."),
+    Key("after", "onBatch", COMMAND, None, "Run this after each job that has succeeded."),
+    Key("failed", "onBatch", COMMAND, None, "Run this after each job that has failed."),
+    Key("afterFailure", "onBatch", _choice("ignore", "again"), "ignore",
+        "When onBatch.after fails: only log it, or run it again, after longer and longer pauses."),
     # ---- rsync -------------------------------------------------------------------------------
     Key("binary", "rsync", TEXT, "rsync", "The rsync to run."),
     Key("_extra", "rsync", LINES, (), "Further arguments, passed as they are."),
@@ -247,14 +292,15 @@ KEYS = (
         modes="rsyncssh"),
     Key("_extra", "xargs", LINES, (), "As in lsyncd; nothing here needs it.", modes="rsyncssh"),
     # ---- direct ------------------------------------------------------------------------------
-    Key("atomic", "direct", BOOL, False, "Write aside and rename: nothing is ever seen half written.", modes="direct"),
+    Key("atomic", "direct", BOOL, False, "Write aside and rename: nothing is ever seen half written.",
+        modes="direct"),
 )
 
 # What archive = true sets where it is not set; recursion is ours to handle.
 ARCHIVE = ("links", "perms", "times", "group", "owner", "devices", "specials")
 
 # Tables within a sync; their keys are written TABLE.KEY.
-TABLES = ("rsync", "ssh", "xargs", "direct")
+TABLES = ("onBatch", "rsync", "ssh", "xargs", "direct")
 
 
 def scope(name):
@@ -271,8 +317,20 @@ def defaults(mode):
     return {name: (key.by_mode or {}).get(mode, key.default) for name, key in scope("sync").items()}
 
 
+def modes(key):
+    """Return the modes (tuple of str) of a sync that a Key is for."""
+    wanted = key.modes or (_MIRRORING if key.scopes == "rsync" else None)
+    return MODES if wanted is None else tuple(wanted.split())
+
+
+def fits(key, mode):
+    """Tell whether a Key may stand in a sync of a mode; script takes the keys of the modes it may fall back to."""
+    known = modes(key)
+    return mode in known or mode == "script" and ("rsync" in known or "direct" in known)
+
+
 def parse(key, raw):
-    """Return the checked value of one key; raw (name, value): one of its items, for OPTIONS.
+    """Return the checked value of one key; raw (name, value): one of its items, for kinds that are paired.
 
     Raises ValueError with a sentence that says what is wrong and what is allowed.
     """

@@ -34,6 +34,19 @@ def by_rsync(text, mode, protected):
             "host": None, "targetdir": None}
 
 
+def as_written(text):
+    """Return what a SyncConfig says of a target that means something to the user's own commands only."""
+    return {"target": to_bytes(text), "local": True, "host": None, "targetdir": None}
+
+
+def host_and_directory(text):
+    """Return (host, directory) of a target HOST:DIR; raise ValueError."""
+    match = _REMOTE.match(text)
+    if match is None or text.startswith("rsync://"):
+        raise ValueError("target %s: allowed: HOST:DIR or USER@HOST:DIR" % show(text))
+    return match.group(1), from_home(match.group(2) or ".")
+
+
 def over_ssh(text, directory):
     """Return what a SyncConfig says of a host (str) and a directory there; raise ValueError."""
     user, at, host = text.rpartition("@")

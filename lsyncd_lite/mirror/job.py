@@ -5,6 +5,7 @@ import enum
 
 # What a job is for: the word in the log, and how its end is read.
 PROBE, FULL, BATCH, REMOVAL, RENAMES = "probe", "full sync", "batch", "removal", "renames"
+ACTION, LOST, GATE, HOOK = "action", "nothing", "runIf", "onBatch"  # LOST: there is nothing to run, its end is known
 
 
 ANSWER = b"equal: "  # begins the line in which a child of our own says what became of its work
@@ -24,15 +25,17 @@ class Verdict(enum.Enum):
 class Job:
     """One child to spawn.
 
-    argv: list of bytes; stdin: bytes for its standard input, or None; entries: the
+    argv: list of bytes (LOST: None); stdin: bytes for its standard input, or None; entries: the
     (path, marks) it makes equal; purpose: a word for the log and for the mode that made it;
     moves: the Moves that it does on the target; shown: its output is for people, escaped
-    already; limit: seconds after which it hangs (None: never). `entries` and `done` are the
+    already; limit: seconds after which it hangs (None: never); environ: {bytes: bytes} that
+    its environment has besides ours. `entries` and `done` are the
     mode's to set when it judges the end: to those that are not on the target, and to which
     moves were done (True, False, None: nobody knows; no list: none was begun).
     """
 
-    __slots__ = ("argv", "stdin", "entries", "purpose", "moves", "done", "shown", "limit", "then_full", "since", "held", "began")
+    __slots__ = ("argv", "stdin", "entries", "purpose", "moves", "done", "shown", "limit", "environ",
+                 "then_full", "since", "held", "began", "work", "around", "name", "told")
 
     def __init__(self, argv, stdin, entries, purpose, moves=()):
         self.argv = argv
@@ -43,10 +46,15 @@ class Job:
         self.done = None
         self.shown = False
         self.limit = None
+        self.environ = None
         self.then_full = False  # it touches what only a full sync makes equal altogether
         self.since = None   # seconds: the oldest of its changes
         self.held = False   # it tries again what failed partly
         self.began = None   # seconds
+        self.work = None    # the Work that it is a part of (see eventsync.py)
+        self.around = None  # the Job that runs after it: onBatch.before
+        self.name = None    # of a hook: before, after or failed
+        self.told = None    # the paths that a hook was told
 
     @property
     def size(self):

@@ -1,80 +1,42 @@
-"""A Sync: one source → target pair. Its queue, its state, when it is due, what an exit means.
+"""A Sync: a pair whose target is made equal. What is queued, when it is due, what an exit means.
 
-It is told the time (`now`: seconds of a clock that never jumps) and asked for jobs;
-it neither waits nor spawns nor logs. `queue` holds changes; `held` what a job left
+`queue` holds changes; `held` what a job left
 undone while the target itself works, so that one unreadable file does not keep others
 waiting; `_after_full` what a full sync that is queued would not see. Nothing leaves
 them before it is known to be on the target. `moves` are renames to be done there, in
 order and before anything else: the places in the queues are those after all of them.
 """
 
-import enum
-from collections import deque, namedtuple
+from collections import deque
 
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
-from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import Verdict
 from lsyncd_lite.mirror.moves import MOVES_KEPT, Move, Moves
+from lsyncd_lite.mirror.pair import AT_ONCE, FAILED_RETRY, RETRY_LONGEST, Outcome, Pair, earliest
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.paths import below, join, split
 
-RETRY_LONGEST = 60.0   # seconds between two tries at a target that does not work
 FULL_RETRY_LONGEST = 3600.0  # seconds between two full syncs when some files cannot be sent
-FAILED_RETRY = 300.0   # seconds between two tries of a sync that failed for good
-ABSENT_RETRY = 1.0     # seconds between two looks for a missing source
 
 
-class State(enum.Enum):
-    """What a sync is at, in the words of the status file."""
-
-    STARTING = "starting"
-    SYNCING = "syncing"
-    IDLE = "idle"
-    WAITING = "waiting"
-    FAILED = "failed"
-    ABSENT = "no source"
-
-
-# What a job's end came to: the verdict, words for the log (None: nothing to say),
-# and whether it must end the program.
-Outcome = namedtuple("Outcome", "verdict words fatal")
-
-
-class Sync:
-    """One pair. `config` is its SyncConfig; `jitter()` returns a number from 0 to 1."""
+class Sync(Pair):
+    """One pair whose target is made equal to its source."""
 
     def __init__(self, config, mode, now, wall, jitter, insist=False, onepass=False):
-        self.config = config
-        self.mode = mode
-        self.filter = Filter(config.rules + config.extra_rules)
+        super().__init__(config, mode, now, wall, jitter, insist, onepass)
         self.queue = Queue()
         self.held = Queue()
         self._after_full = Queue()  # what a full sync would not see, until it is planned
         self.moves = Moves()
-        self.running = set()
-        self._predecessors = set()  # running jobs of the sync that this one has inherited from
         self._ready = deque()      # planned jobs that wait for a process
-        self._jitter = jitter
         self._probe = mode.probe()
-        self._settled = wall       # all that the target holds was read before (wall clock)
         self.starting = config.init or onepass
         self._must_start = self.starting and not insist
-        self.stopping = False
-        self._before_stop = set()  # jobs that ran already at the stop
-        self._over = False         # nothing is tried any more
-        self._gave_up = False      # a job that began after it failed
-        self.absent = False        # the source is not there
-        self.failed = False        # for good, as far as the last job told
-        self.retry_at = None       # no job before this
         self.held_at = None        # nothing of `held` before this
         self._full_after = now     # a full sync of a busy tree must not follow on the last at once
-        self._failures = 0         # in a row, of jobs
         self._held_failures = 0    # in a row, of what is held
         self._blocked = set()      # the queues in which all that is due touches what is running
         self._in_flight = None     # Queue of what is planned or running, made when it is asked for
-        self.last_success = None   # wall clock
-        self.last_error = None     # words
-        self.failing_since = None  # wall clock
         if self.starting:
             self.queue.add(b"", WHOLE, now - config.delay)
 
@@ -103,11 +65,6 @@ class Sync:
             directory, name = split(path)
             self.offer(directory, {name: (marks, move.is_dir)}, now)
 
-    @property
-    def takes_moves(self):
-        """Whether renames can be done on the target."""
-        return self.mode.takes_moves
-
     def _can_move(self, origin, place, is_dir):
         """Tell whether the target has at the origin what the place must hold."""
         if not self.takes_moves or len(self.moves) >= MOVES_KEPT:
@@ -127,15 +84,6 @@ class Sync:
             self._put_back(self.queue, [(move.place, PLACE)], now)
         self.moves.add(move, now)
         self._blocked.clear()
-
-    def lose_source(self, now):
-        """Start nothing for a while: the source is not there, and nothing may be concluded from that."""
-        self.absent, self.retry_at = True, now + ABSENT_RETRY
-
-    def find_source(self):
-        """Go on if the source was not there."""
-        if self.absent:
-            self.absent, self.retry_at = False, None
 
     def want_full(self, now):
         """Queue the whole source."""
@@ -163,58 +111,41 @@ class Sync:
             self._after_full.put_back(doubtful, since)
         queue.put_back(entries, since)
 
-    def wants_directory(self, path):
-        """Tell whether an absolute directory has to be watched for this sync."""
-        inside = below(path, self.config.source)
-        if inside is None:
-            return below(self.config.source, path) is not None
-        directory, _slash, name = inside.rpartition(b"/")
-        return not inside or not self.filter.excludes(directory, name, True)
-
     # ---- jobs go out -------------------------------------------------------------------------
 
-    def next_deadline(self):
+    def _due(self):
         """Return the time at which a job may be due; None: not before something happens."""
-        if self._over or self._predecessors or len(self.running) >= self.config.maxProcesses:
-            return None
         if self.running and (self.moves or any(job.moves for job in self.running)):
             return None  # moves are alone
         if self.stopping and self.retry_at is not None:
             return None
         if self._probe:
-            due = None if self.running else _AT_ONCE
+            due = None if self.running else AT_ONCE
         elif self._ready:
-            due = _AT_ONCE
+            due = AT_ONCE
         else:
-            due = _earliest(self._queue_due(), self._held_due())
+            due = earliest(self._queue_due(), self._held_due())
         return due if due is None or self.retry_at is None else max(due, self.retry_at)
 
     def _queue_due(self):
-        since = _earliest(self.queue.since, self.moves.since)
+        since = earliest(self.queue.since, self.moves.since)
         if since is None or self.queue in self._blocked:
             return None
         if self.stopping:
-            return _AT_ONCE
+            return AT_ONCE
         early = len(self.queue) + len(self.moves) > self.config.maxDelays
-        due = _AT_ONCE if early else since + self.config.delay
+        due = AT_ONCE if early else since + self.config.delay
         return max(due, self._full_after) if self.queue.is_whole() else due
 
     def _held_due(self):
         if not self.held or self.held in self._blocked:
             return None
         if self.stopping:  # what failed is not tried again
-            return None if self._gave_up else _AT_ONCE
+            return None if self._gave_up else AT_ONCE
         return self.held_at
 
-    def take_job(self, now, wall, source):
-        """Return the Job to spawn now, or None; wall: seconds since the epoch; source: a Source."""
-        due = self.next_deadline()
-        if due is None or due > now:
-            return None
-        if not source.is_directory():
-            self.lose_source(now)
-            return None
-        self.absent, self.retry_at = False, None
+    def _take(self, now, wall, source):
+        """Return the Job to spawn now, or None."""
         if not self._probe and not self._ready:
             queue_due = self._queue_due()
             if self.moves:  # whatever is due: they come first
@@ -226,10 +157,7 @@ class Sync:
             else:
                 self._plan(self.held, True, now, wall, source)
         job = self._probe or (self._ready.popleft() if self._ready else None)
-        if job is not None:
-            job.began = now
-            self.running.add(job)
-        elif not self.running and not self.pending:  # what had failed needs nothing any more
+        if job is None and not self.running and not self.pending:  # what had failed needs nothing any more
             self._works()
         return job
 
@@ -259,17 +187,12 @@ class Sync:
 
     # ---- jobs come back ----------------------------------------------------------------------
 
-    def on_exit(self, job, status, output, now, wall):
-        """Take note of a job's end; return the Outcome.
-
-        status: exit status, negative signal number, or None when it could not be
-        started; output: list of lines (bytes).
-        """
-        self.running.discard(job)
+    def _judge(self, job, status, output, now, wall, told=None):
+        """Return the Outcome of a job's end; told: the (Verdict, words) for one that was never started."""
         self._in_flight = None
         self._blocked.clear()
         count = len(job.entries)
-        verdict, words = self.mode.verdict(job, status, output)
+        verdict, words = told or self.mode.verdict(job, status, output)
         if job.moves:
             self._put_back(self.queue, self.moves.judge(job), job.since)
             if not self.takes_moves:  # any more
@@ -340,16 +263,19 @@ class Sync:
         return Outcome(Verdict.OK, words, False)
 
     def _works(self):
-        """Forget the failures that are over: the target works."""
-        self._failures, self.retry_at, self.failed = 0, None, False
+        super()._works()
         if not self.held:
             self._held_failures = 0
             self.last_error = self.failing_since = None
 
-    def _back_off(self, failures, longest=RETRY_LONGEST):
-        """Return the seconds to wait after so many failures in a row."""
-        shortest = max(self.config.delay, 1.0)
-        return min(max(longest, shortest), shortest * 2 ** min(failures - 1, 16) * (1 + self._jitter() / 4))
+    def _attempt(self, job):
+        return 1 + (self._held_failures if job.held else self._failures)
+
+    def _paths(self, job):
+        paths = [path or b"." for path, _marks in job.entries]
+        for move in job.moves:
+            paths += move[:2]
+        return paths
 
     def _unplan(self):
         """Put planned jobs back: by the time they can run, they may look different."""
@@ -364,7 +290,10 @@ class Sync:
 
     def inherit(self, other):
         """Take over what another sync of the same pair has not mirrored yet, and wait for its jobs to end."""
-        self._predecessors |= other.running | other._predecessors
+        super().inherit(other)
+        if other.takes_events:  # what it was to tell of is not what is to be equal
+            self._put_back(self.queue, [(b"", WHOLE)], other.oldest or self.queue.since)
+            return
         other._unplan()
         for queue in (other.queue, other.held, other._after_full):
             self._put_back(self.queue, queue.entries(), queue.since)
@@ -372,28 +301,14 @@ class Sync:
             self._put_back(self.queue, [(path, marks & ~NEW) for path, marks in job.entries], job.since)
         self._put_back(self.queue, other.moves.places(), other.oldest)
 
-    def released(self, job):
-        """Take note of the end of a job of the sync that this one has inherited from."""
-        self._predecessors.discard(job)
-
     def try_now(self, now):
         """Wait no longer for what has failed: somebody may have mended it."""
         if not self.absent:
             self.retry_at, self.held_at = None, now
 
-    def give_up(self):
-        """Try nothing any more: what is pending stays so."""
-        self.starting, self.failed, self._over = False, True, True
-        self.retry_at = None
-        self._unplan()
-
     def stop(self):
         """Send what is pending as soon as possible; what fails from now on is not tried again."""
-        self.stopping = True
-        self._before_stop = set(self.running)
-        if not self.absent:
-            self.retry_at = None
-        self._unplan()
+        super().stop()
         since = self.held.since
         self._put_back(self.queue, self.held.take(), since)
 
@@ -404,28 +319,14 @@ class Sync:
                 + sum(job.size for job in self._ready))
 
     @property
-    def in_flight(self):
-        """The number of places that running jobs make equal."""
-        return sum(job.size for job in self.running)
-
-    @property
     def oldest(self):
         """The time of the oldest change that is not known to be on the target, or None."""
-        return _earliest(self.queue.since, self.held.since, self._after_full.since, self.moves.since,
+        return earliest(self.queue.since, self.held.since, self._after_full.since, self.moves.since,
                          *[job.since for job in [*self.running, *self._ready]])
 
     @property
-    def state(self):
-        """What the sync is at."""
-        if self.failed:
-            return State.FAILED
-        if self.absent:
-            return State.ABSENT
-        if self.starting and self.retry_at is None:
-            return State.STARTING
-        if self.running or self._ready:
-            return State.SYNCING
-        return State.WAITING if self.retry_at is not None or self.held and self.last_error else State.IDLE
+    def _is_planned(self):
+        return bool(self._ready)
 
     @property
     def next_try(self):
@@ -439,11 +340,3 @@ def _queue_of(jobs):
     for job in jobs:
         queue.put_back(job.entries, 0)
     return queue
-
-
-def _earliest(*times):
-    """Return the earliest of times that may be None."""
-    return min([at for at in times if at is not None], default=None)
-
-
-_AT_ONCE = float("-inf")

@@ -28,8 +28,11 @@ class Children:
     def __len__(self):
         return len(self._running)
 
-    def spawn(self, tag, argv, stdin):
-        """Start argv (list of bytes) with bytes, or None, as its input; raise OSError if that fails."""
+    def spawn(self, tag, argv, stdin, environ=None):
+        """Start argv (list of bytes) with bytes, or None, as its input; raise OSError if that fails.
+
+        environ: {bytes: bytes} that its environment has besides ours.
+        """
         output, writer = os.pipe2(os.O_CLOEXEC)
         source = self._null
         try:
@@ -37,7 +40,7 @@ class Children:
                 source = _memory_file(stdin)
             os.set_blocking(output, False)
             pid = os.posix_spawnp(
-                argv[0], argv, os.environb,
+                argv[0], argv, {**os.environb, **environ} if environ else os.environb,
                 file_actions=[(os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, writer, 1),
                               (os.POSIX_SPAWN_DUP2, writer, 2)],
                 setpgroup=0, setsigmask=(), setsigdef=_SIGNALS)

@@ -36,6 +36,15 @@ class Source:
         except OSError:
             return False
 
+    def names(self, path):
+        """Return [(name, is_dir)] of what is in a relative directory and not excluded."""
+        try:
+            with os.scandir(self._prefix + path) as listing:
+                found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in listing]
+        except OSError:
+            return []  # gone, which is a change of its own, or unreadable, which watching it has told
+        return [(name, is_dir) for name, is_dir in sorted(found) if not self._excludes(path, name, is_dir)]
+
     def directories(self, path):
         """Return a relative directory and every directory below it that is not excluded, parents first."""
         found, at = [path], 0

@@ -12,7 +12,7 @@ import gc
 import os
 import stat
 
-from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE, Kind, Seen
 from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.paths import join, show
 from lsyncd_lite.watch import inotify
@@ -25,6 +25,7 @@ _STRUCTURE = (IN_ATTRIB | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVED_FROM
 _WRITES = {"CloseWrite": IN_CLOSE_WRITE, "Modify": IN_MODIFY, "CloseWrite or Modify": IN_CLOSE_WRITE | IN_MODIFY}
 
 _CONTENT = IN_CLOSE_WRITE | IN_MODIFY | IN_CREATE | IN_MOVED_TO
+_GOES = IN_DELETE | IN_MOVED_FROM
 _DEEPEST = 2048  # more levels than a path can have (PATH_MAX)
 _SETTLE = 5.0    # seconds a created file has to rest before it counts without having been closed
 
@@ -39,7 +40,8 @@ class Tree:
     absolute directory has to be watched (None: all). Attributes to look at: `lost` (the
     root is no longer there), `overflowed`, `unwatched` (directories there were no
     watches for), `notes` (list of (category, words) for the log). To set: `tells_moves`
-    (renames within the tree are told as Moves, not as two changes).
+    (renames within the tree are told as Moves, not as two changes), `tells_kinds` (what has
+    happened is told as Seen, besides the changes).
     """
 
     def __init__(self, root, mode, wants=None):
@@ -49,6 +51,8 @@ class Tree:
         self._mask = _STRUCTURE | _WRITES[mode]
         self._create_is_change = mode != "CloseWrite"
         self.tells_moves = False
+        self.tells_kinds = False
+        self._seen = []  # Seen that are still to be told
         self.overflowed = False
         self.lost = False
         self.unwatched = 0
@@ -217,10 +221,12 @@ class Tree:
             for child, below, name, new in found:
                 if new:
                     _note(changed, wd, name, WHOLE | FRESH, True)
+                    self._see(Kind.UNKNOWN, wd, name, True)
                     self._walk([(child, below)])
                 elif self._dirs[child] != (wd, name):  # and events that are still to be read were of the place before
                     for place in self._dirs[child], (wd, name):
                         _note(changed, *place, WHOLE | FRESH, True)
+                        self._see(Kind.UNKNOWN, *place, True)
                     self._dirs[child] = wd, name
             for child in set(children).difference(child for child, _path, _name, _new in found):
                 if self._dirs.get(child, (None,))[0] == wd and wd not in self._doubtful:
@@ -272,9 +278,10 @@ class Tree:
         """Return what (wd, mask, cookie, name) events tell, in order.
 
         That is a list of changes, {directory: {name: (marks, is_dir)}} (see change.py), and
-        of the Moves between them. A path is the one at that time.
+        of the Moves between them, and of Seen in order with the Moves. A path is the one at that time.
         """
         steps, changed, created, dirs = [], {}, {}, self._dirs
+        open_cookies = set()  # of renames of created files that are not closed yet
         renamed = {}  # cookie of a rename within the tree → its (wd, name) of before, once that was told
         if self.tells_moves:
             events = list(events)
@@ -292,16 +299,24 @@ class Tree:
                 if mask & IN_CREATE and not self._create_is_change:
                     created[key] = None
                     continue
+                is_open = cookie in open_cookies
                 if created or self._unclosed:
                     if key in created or key in self._unclosed:
                         if mask & IN_ATTRIB:
                             continue  # its closing will tell
+                        is_open = True
                         if mask & IN_MOVED_FROM:
                             renamed.pop(cookie, None)  # no target can have it yet
+                            open_cookies.add(cookie)
                     created.pop(key, None)
                     self._unclosed.pop(key, None)
                 if cookie not in renamed:
                     _note(changed, wd, name, FRESH if mask & _CONTENT else PLACE, False)
+                    if self.tells_kinds:
+                        if is_open and mask & IN_MOVED_TO:
+                            created[key] = None
+                        elif not is_open or not mask & _GOES:  # else nobody was told of it
+                            self._see(Kind.CREATE if is_open else _kind(mask), wd, name, False)
                     continue
             move = origin = None
             if cookie in renamed:
@@ -315,14 +330,18 @@ class Tree:
                         changed = {}
             marks, unknown = self._about_directory(wd, mask, cookie, name) if is_dir else (FRESH, False)
             if move is not None and not unknown:
+                steps += self._told()
                 steps.append(move)
             elif cookie not in renamed:
                 if origin is not None:  # not all that happened in it was told, or it is not known where it is
                     _note(changed, *origin, PLACE, is_dir)
+                    self._see(Kind.DELETE, *origin, is_dir)
                 known = is_dir and marks and name in changed.get(wd, ())
                 _note(changed, wd, name, marks | FRESH if known else marks, is_dir)  # what was there may look the same
+                self._see(_kind(mask), wd, name, is_dir)
         for origin in filter(None, renamed.values()):  # whither is not known
             _note(changed, *origin, PLACE, None)
+            self._see(Kind.UNKNOWN, *origin, False)
         if self._doubtful:
             self._settle_doubts(changed)
         if self._left:
@@ -330,7 +349,18 @@ class Tree:
         if created:
             self._look_at(created, changed)
         steps.append(self._by_path(changed))
+        steps += self._told()
         return [step for step in steps if step]
+
+    def _see(self, kind, wd, name, is_dir):
+        """Tell what has happened to a name, if somebody wants to know, and it is known where that is."""
+        path = self.path(wd) if self.tells_kinds else None
+        if path is not None:
+            self._seen.append(Seen(kind, join(path, name), is_dir))
+
+    def _told(self):
+        seen, self._seen = self._seen, []
+        return seen
 
     def _move(self, origin, place, is_dir):
         """Return the Move between two (wd, name), or None where it is not known whence (origin: maybe None) or whither."""
@@ -377,6 +407,7 @@ class Tree:
                 self._unclosed[wd, name] = None
             elif facts is not None:
                 _note(changed, wd, name, FRESH, False)
+                self._see(Kind.CREATE, wd, name, False)
 
     @property
     def has_unclosed(self):
@@ -397,8 +428,9 @@ class Tree:
             elif not 0 <= wall - max(facts.st_mtime, facts.st_ctime) < _SETTLE:
                 del self._unclosed[wd, name]
                 _note(changed, wd, name, FRESH, False)
+                self._see(Kind.CREATE, wd, name, False)
         found = self._by_path(changed)
-        return [found] if found else []
+        return ([found] if found else []) + self._told()
 
     def _lstat(self, wd, name):
         path = self.path(wd)
@@ -422,6 +454,15 @@ def _renames(events):
     """Return {cookie: None} of the renames of which both ends are told."""
     told = {cookie for _wd, mask, cookie, _name in events if mask & IN_MOVED_FROM}
     return {cookie: None for _wd, mask, cookie, _name in events if mask & IN_MOVED_TO and cookie in told}
+
+
+def _kind(mask):
+    """Return what the mask of an event tells that has happened to a name."""
+    if mask & _GOES:
+        return Kind.DELETE
+    if mask & (IN_CREATE | IN_MOVED_TO):
+        return Kind.CREATE
+    return Kind.MODIFY if mask & (IN_CLOSE_WRITE | IN_MODIFY) else Kind.ATTRIB
 
 
 def _note(changed, wd, name, marks, is_dir):

@@ -16,8 +16,8 @@ ROOT = os.path.dirname(lsyncd_lite.__file__)
 ORDER = [["__init__"], ["errors", "paths"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["watching"], ["daemon"], ["cli"], ["__main__"]]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 FOLDERS = {  # top down; a module imports only from above
-    "config": ["section", "settings", "targets", "ini", "json", "config"],
-    "mirror": ["change", "filters", "queue", "moves", "job", "ssh", "rsync", "rsyncssh", "direct", "sync"],
+    "config": ["section", "settings", "targets", "commands", "ini", "json", "config"],
+    "mirror": ["change", "filters", "queue", "moves", "job", "ssh", "rsync", "rsyncssh", "direct", "pair", "sync", "events", "eventsync", "exec"],
     "watch": ["inotify", "tree"],
 }
 # What an idle daemon never needs costs memory (design.md 7, rule 10; rsync-transport.md).

@@ -88,6 +88,8 @@ def test_a_mode_may_have_defaults_of_its_own():
         expected = {name: key.default for name, key in settings.scope("sync").items()}
         if mode == "direct":
             expected.update({"delay": 1, "rsync.archive": True})
+        if mode in ("exec", "script"):
+            expected["delay"] = 0
         assert settings.defaults(mode) == expected
 
 
@@ -96,7 +98,7 @@ def test_modes_are_known_and_a_table_is_for_the_same_modes_throughout():
         assert key.modes is None or set(key.modes.split()) < set(settings.MODES)
         assert key.by_mode is None or set(key.by_mode) < set(settings.MODES)
     modes = {table: {key.modes for key in settings.KEYS if key.scopes == table} for table in settings.TABLES}
-    assert modes == {"rsync": {None}, "ssh": {"rsync rsyncssh"}, "xargs": {"rsyncssh"}, "direct": {"direct"}}
+    assert modes == {"onBatch": {None}, "rsync": {None}, "ssh": {"rsync rsyncssh"}, "xargs": {"rsyncssh"}, "direct": {"direct"}}
 
 
 def test_both_scopes_see_what_they_share():

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lsyncd_lite.mirror.sync import State
+from lsyncd_lite.mirror.pair import State
 from lsyncd_lite.report.status import render, write
 
 WALL = 1700000000

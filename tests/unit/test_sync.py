@@ -14,7 +14,8 @@ from lsyncd_lite.mirror.job import RENAMES, Job, Verdict
 from lsyncd_lite.mirror.moves import MOVES_KEPT, Move
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.mirror.rsync import FULL, Rsync
-from lsyncd_lite.mirror.sync import FAILED_RETRY, State, Sync
+from lsyncd_lite.mirror.pair import FAILED_RETRY, State
+from lsyncd_lite.mirror.sync import Sync
 from lsyncd_lite.paths import join, split
 
 OK, PARTIAL, AGAIN, LOOK, REDO, DIE = (Verdict.OK, Verdict.PARTIAL, Verdict.AGAIN, Verdict.LOOK, Verdict.REDO, Verdict.DIE)

@@ -8,10 +8,10 @@ from lsyncd_lite.config.config import SyncConfig
 from lsyncd_lite.mirror.filters import Filter
 
 
-def config(rules=(), extra_rules=(), mode="rsync", rsync=None, ssh=None, xargs=None, direct=None, **keys):
+def config(rules=(), extra_rules=(), mode="rsync", rsync=None, ssh=None, xargs=None, direct=None, onBatch=None, **keys):
     """Return the SyncConfig of /src → /dst/ with all defaults of its mode but the given ones; a dict for a table."""
     values = settings.defaults(mode)
-    given = {"rsync": rsync, "ssh": ssh, "xargs": xargs, "direct": direct}
+    given = {"rsync": rsync, "ssh": ssh, "xargs": xargs, "direct": direct, "onBatch": onBatch}
     tables = {table: SimpleNamespace(**dict({name.partition(".")[2]: value for name, value in values.items()
                                              if name.startswith(table + ".")}, **given[table] or {}))
               for table in settings.TABLES}
@@ -50,6 +50,10 @@ class Source:
 
     def is_empty(self):
         return not self.files
+
+    def names(self, path):
+        return sorted((name[len(path) + 1:], stat.S_ISDIR(facts.st_mode)) for name, facts in self.files.items()
+                      if name.startswith(path + b"/") and b"/" not in name[len(path) + 1:])
 
     def directories(self, path):
         return [path] + sorted(name for name, facts in self.files.items()

@@ -1,0 +1,264 @@
+"""What has happened and is still to be told: events in order, as far as order counts.
+
+For those who act on *what* has happened (modes exec and script). Two events of one path
+combine by a table. One that is related to an earlier one, of the same path or of one
+above or below it, waits until that is done; all others may overtake each other. Adding
+costs O(depth of the path) and the number of events it is related to, never O(length of
+the queue). Knows nothing of files and jobs.
+"""
+
+import heapq
+
+from lsyncd_lite.mirror.change import Kind
+from lsyncd_lite.paths import split
+
+CREATE, MODIFY, ATTRIB, DELETE, MOVE, UNKNOWN = Kind
+
+# (what waits, what comes) → what is left of them; a directory that is deleted and made again is both.
+COMBINED = {
+    (ATTRIB, ATTRIB): ATTRIB, (ATTRIB, MODIFY): MODIFY, (ATTRIB, CREATE): CREATE, (ATTRIB, DELETE): DELETE,
+    (MODIFY, ATTRIB): MODIFY, (MODIFY, MODIFY): MODIFY, (MODIFY, CREATE): CREATE, (MODIFY, DELETE): DELETE,
+    (CREATE, ATTRIB): CREATE, (CREATE, MODIFY): CREATE, (CREATE, CREATE): CREATE, (CREATE, DELETE): DELETE,
+    (DELETE, ATTRIB): DELETE, (DELETE, MODIFY): DELETE, (DELETE, CREATE): CREATE, (DELETE, DELETE): DELETE,
+    (ATTRIB, UNKNOWN): UNKNOWN, (MODIFY, UNKNOWN): UNKNOWN, (CREATE, UNKNOWN): UNKNOWN, (UNKNOWN, UNKNOWN): UNKNOWN,
+    (UNKNOWN, ATTRIB): UNKNOWN, (UNKNOWN, MODIFY): UNKNOWN, (UNKNOWN, CREATE): UNKNOWN, (UNKNOWN, DELETE): DELETE,
+}
+
+
+class Event:
+    """Something that has happened.
+
+    kind: a Kind; path: relative bytes; origin: where a MOVE began, else None; is_dir;
+    since: when it was told of first; due: when it may be taken (None: never); attempts:
+    how often it has failed; found: it was met in a directory, not told of by the kernel;
+    gone: its path was not there when it was taken.
+    """
+
+    __slots__ = ("kind", "path", "origin", "is_dir", "since", "due", "attempts", "found", "gone",
+                 "order", "waits", "followers", "taken")
+
+    def __init__(self, kind, path, is_dir, since, due, origin=None):
+        self.kind = kind
+        self.path = path
+        self.origin = origin
+        self.is_dir = is_dir
+        self.since = since
+        self.due = due
+        self.attempts = 0
+        self.found = self.gone = False
+        self.order = None    # later ones have higher ones; None: it is not queued any more
+        self.waits = 0       # for so many
+        self.followers = []  # those that wait for it
+        self.taken = False
+
+    @property
+    def paths(self):
+        """The paths that it is about."""
+        return (self.path,) if self.origin is None else (self.origin, self.path)
+
+    @property
+    def is_patient(self):
+        """Whether it has a reason of its own to wait."""
+        return self.attempts > 0 or self.found or self.gone
+
+
+class Events:
+    """The events that are not known to be done. Times are seconds of the caller's clock."""
+
+    def __init__(self):
+        self._root = _Node()
+        self._ready = []    # heap of (due, order) of those that wait for no other, and of some that do not count any more
+        self._events = {}   # order → Event
+        self._taken = 0
+        self._order = 0
+
+    def __len__(self):
+        return len(self._events) - self._taken
+
+    @property
+    def since(self):
+        """When the oldest was told of, None where there is none."""
+        return next((event.since for event in self._events.values()), None)
+
+    def __iter__(self):
+        """Iterate over the Events, taken or not, in order."""
+        return iter(self._events.values())
+
+    def add(self, kind, path, is_dir, now, due, found=False):
+        """Queue what has happened to a path; found: it was met in a directory."""
+        here = self._at(path)
+        last = here[-1] if here and self._may_change(here[-1], is_dir) else None
+        left = COMBINED.get((last.kind, kind)) if last is not None else None
+        if left is None or is_dir and (last.kind, kind) == (DELETE, CREATE):
+            event = Event(kind, path, is_dir, now, due)
+            event.found = found
+        else:
+            if last.found or last.gone:
+                last.due, last.found, last.gone = due, found and last.found, False
+            elif last.due is not None and not last.attempts:
+                last.due = min(last.due, due)
+            if left is not DELETE or last.kind is DELETE:
+                last.kind = left
+                self._offer(last)
+                return
+            self.done(last)  # a deletion comes after what has happened below
+            event = Event(DELETE, path, is_dir, last.since, last.due)
+        if event.kind is DELETE and is_dir:
+            for below in self._below(path):
+                if not below.taken and below.kind not in (DELETE, MOVE):
+                    self.done(below)
+        self._insert(event)
+
+    def _may_change(self, event, is_dir):
+        """Tell whether an Event that waits can stand for what happens now, too, in its place in the order."""
+        return (not event.taken and event.kind is not MOVE and event.is_dir == is_dir
+                and not any(above.order > event.order and above.kind is not ATTRIB for above in self._above(event.path)))
+
+    def add_move(self, origin, place, is_dir, now, due):
+        """Queue a rename."""
+        self._insert(Event(MOVE, place, is_dir, now, due, origin))
+
+    def is_clean(self, path):
+        """Tell whether nothing is known that makes a path, or what is below it, another than it was last told."""
+        return not self._below(path) and not any(event.kind in (CREATE, UNKNOWN) for event in self._above(path))
+
+    def next_due(self):
+        """Return when the next may be taken; None: not before something happens."""
+        while self._ready:
+            due, order = self._ready[0]
+            event = self._events.get(order)
+            if event is not None and event.due == due and not event.taken and not event.waits:
+                return due
+            heapq.heappop(self._ready)  # it has another time by now, or waits, or is done
+        return None
+
+    def take(self, now):
+        """Return the first Event that may be taken, or None; it stays queued, and others wait for it."""
+        due = self.next_due()
+        if due is None or due > now:
+            return None
+        event = self._events[heapq.heappop(self._ready)[1]]
+        event.taken = True
+        self._taken += 1
+        return event
+
+    def release(self, event):
+        """Let others not wait for an Event that was taken, as they go with it."""
+        for other in event.followers:
+            other.waits -= 1
+            if other.order is not None:
+                self._offer(other)
+        event.followers = []
+
+    def done(self, event):
+        """Forget an Event."""
+        del self._events[event.order]
+        self._taken -= event.taken
+        event.order = None
+        for path in event.paths:
+            self._forget(path, event)
+        self.release(event)
+
+    def put_back(self, events, due):
+        """Let Events that were taken, and not done, wait again until a time (None: for ever)."""
+        for event in sorted(events, key=lambda event: event.order):
+            event.taken, event.due = False, due
+            self._taken -= 1
+            for path in event.paths:  # what was taken together waits for each other again
+                for other in self._related(path):
+                    if other.order < event.order and event not in other.followers[-1:]:
+                        other.followers.append(event)
+                        event.waits += 1
+            self._offer(event)
+
+    def hurry(self, now, all_of_them=False):
+        """Let wait no more what waits for its time only; all_of_them: whatever its reason."""
+        for event in self:
+            if not event.taken and (all_of_them or not event.is_patient):
+                event.due = now if event.due is None else min(event.due, now)
+                self._offer(event)
+
+    # ---- order -------------------------------------------------------------------------------
+
+    def _insert(self, event):
+        for path in event.paths:
+            for other in self._related(path):
+                if event not in other.followers[-1:]:
+                    other.followers.append(event)
+                    event.waits += 1
+        self._order += 1
+        event.order = self._order
+        self._events[event.order] = event
+        for path in event.paths:
+            node = self._root
+            for name in path.split(b"/"):
+                node.count += 1
+                below = node.names.get(name)
+                if below is None:
+                    below = node.names[name] = _Node()
+                node = below
+            node.count += 1
+            node.events.append(event)
+        self._offer(event)
+
+    def _offer(self, event):
+        if not event.waits and not event.taken and event.due is not None:
+            heapq.heappush(self._ready, (event.due, event.order))
+
+    def _forget(self, path, event):
+        node, way = self._root, []
+        for name in path.split(b"/"):
+            way.append((node, name))
+            node = node.names[name]
+        node.events.remove(event)
+        node.count -= 1
+        for above, name in reversed(way):
+            if not above.names[name].count:
+                del above.names[name]
+            above.count -= 1
+
+    def _node(self, path):
+        node = self._root
+        for name in path.split(b"/"):
+            node = node.names.get(name)
+            if node is None:
+                return None
+        return node
+
+    def _at(self, path):
+        node = self._node(path)
+        return node.events if node is not None else []
+
+    def _below(self, path):
+        """Return the Events of a path and of what is below it."""
+        node = self._node(path)
+        found, stack = [], [node] if node is not None else []
+        while stack:
+            node = stack.pop()
+            found += node.events
+            stack += node.names.values()
+        return found
+
+    def _above(self, path):
+        """Return the Events of the directories that a path is in."""
+        found = []
+        path = split(path)[0]
+        while path:
+            found += self._at(path)
+            path = split(path)[0]
+        return found
+
+    def _related(self, path):
+        return self._above(path) + self._below(path)
+
+
+class _Node:
+    """A directory on the way to events, or where some are."""
+
+    __slots__ = ("events", "names", "count")
+
+    def __init__(self):
+        self.events = []  # of this very path, in order
+        self.names = {}
+        self.count = 0    # of events here and below
+

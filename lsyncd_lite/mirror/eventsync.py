@@ -1,0 +1,317 @@
+"""An EventSync: a pair whose mode is told what has happened, and acts on that (exec, script).
+
+A Work is what a mode does about some events: a generator that yields the Jobs to run, one
+after the other, gets what became of each, and returns a verdict at its end. Its events
+are not forgotten before that, and related ones wait for it.
+"""
+
+import stat
+
+from lsyncd_lite.mirror.change import Kind
+from lsyncd_lite.mirror.events import Events
+from lsyncd_lite.mirror.job import LOST, Job, Verdict
+from lsyncd_lite.mirror.pair import AT_ONCE, FAILED_RETRY, Outcome, Pair, earliest
+from lsyncd_lite.paths import below, join, split
+
+YOUNG = 1.0    # seconds after its last change in which what was found may still be told of by the kernel
+GLANCE = 0.05  # seconds in which the kernel tells where something went
+TROUBLE = 3    # works that fail in a row: it is not the events
+LONGEST = 1000  # events that need nothing, in a turn
+
+
+class Work:
+    """What is done about some Events. steps: the generator; alone: nothing else may run meanwhile."""
+
+    __slots__ = ("events", "steps", "alone", "verdict")
+
+    def __init__(self, events, steps, alone=False):
+        self.events = events
+        self.steps = steps
+        self.alone = alone
+        self.verdict = None  # (Verdict, words) at its end
+
+
+class EventSync(Pair):
+    """One pair whose mode acts on events.
+
+    The mode has `startup()`, `work(event)` or, where `takes_batches`, `batch(inbox)`:
+    each returns a generator (see Work), or None where nothing is to be done; `next_alarm`
+    (a time, or None), `alarm(now)` (the generator for it), and `ends` (an exit status with
+    which the program shall end, or None).
+    """
+
+    takes_events = True
+
+    def __init__(self, config, mode, now, wall, jitter, insist=False, onepass=False):
+        super().__init__(config, mode, now, wall, jitter, insist, onepass)
+        self.queue = Events()
+        self.starting = mode.has_startup and (config.init or onepass)
+        self._must_start = self.starting and not insist
+        self.begins_again = mode.has_startup
+
+    # ---- what has happened comes in ----------------------------------------------------------
+
+    def offer_event(self, seen, now):
+        """Take a Seen, as far as it is its own."""
+        inside = below(seen.path, self.config.source)
+        if not inside:
+            if below(self.config.source, seen.path) is not None and seen.kind in (Kind.CREATE, Kind.UNKNOWN):
+                self.want_full(now)
+        elif not self.filter.excludes(*split(inside), seen.is_dir):
+            self._add(seen.kind, inside, seen.is_dir, now)
+
+    def offer_move(self, move, now):
+        """Take a Move between absolute paths; one of what may not be as it was told is a deletion and a creation."""
+        origin, place = (below(path, self.config.source) for path in move[:2])
+        known = [bool(path) and not self.filter.excludes(*split(path), move.is_dir) for path in (origin, place)]
+        if all(known) and self.takes_moves and self.queue.is_clean(origin) and not (move.is_dir and self.filter.positional):
+            self.queue.add_move(origin, place, move.is_dir, now, self._due_after(now))
+            return
+        if known[0]:
+            self._add(Kind.DELETE, origin, move.is_dir, now)
+        if known[1]:
+            self._add(Kind.CREATE, place, move.is_dir, now)
+
+    def want_full(self, now):
+        """Begin again: what has happened is not known."""
+        if self.begins_again and not self.stopping:
+            self.starting = True
+
+    def _add(self, kind, path, is_dir, now, wait=0.0):
+        self.queue.add(kind, path, is_dir, now, max(now + wait, self._due_after(now)), wait > 0)
+
+    def _due_after(self, now):
+        """Return when what is told of now is due; when too much waits, nothing waits for its time."""
+        if len(self.queue) < self.config.maxDelays:
+            return now + self.config.delay
+        if len(self.queue) == self.config.maxDelays:
+            self.queue.hurry(now)
+        return now
+
+    # ---- jobs go out -------------------------------------------------------------------------
+
+    def _due(self):
+        if self.running and (self.starting or any(job.work and job.work.alone for job in self.running)):
+            return None
+        if self.stopping and self.retry_at is not None:
+            return None
+        due = AT_ONCE if self.starting else earliest(self.queue.next_due(), None if self.stopping else self.mode.next_alarm)
+        return due if due is None or self.retry_at is None else max(due, self.retry_at)
+
+    def _take(self, now, wall, source):
+        if self.starting:
+            return self._start(Work([], self.mode.startup(), True))
+        alarm = self.mode.next_alarm
+        if alarm is not None and alarm <= now and not self.stopping:
+            return self._start(Work([], self.mode.alarm(now)))
+        if self.mode.takes_batches:
+            return self._take_batch(now, wall, source)
+        for _turn in range(LONGEST):
+            event = self.queue.take(now)
+            if event is None:
+                return None
+            if not self._is_there(event, now, wall, source):
+                continue
+            steps = self.mode.work(event)
+            if steps is not None:
+                return self._start(Work([event], steps))
+            self.queue.done(event)
+        return None
+
+    def _take_batch(self, now, wall, source):
+        inbox = Inbox()
+        while True:
+            event = self.queue.take(now)
+            if event is None:
+                break
+            if self._is_there(event, now, wall, source):
+                inbox.left.append(event)
+                self.queue.release(event)
+        if not inbox.left:
+            return None
+        job = self._start(Work(inbox.taken, self.mode.batch(inbox)))
+        self.queue.put_back(inbox.left, now + max(self.config.delay, 1.0))
+        inbox.left.clear()
+        return job
+
+    def _is_there(self, event, now, wall, source):
+        """Look at what an event is about; where it is not (yet) for the mode, deal with it and return False."""
+        facts = source.lstat(event.path)
+        if event.kind is Kind.UNKNOWN:
+            event.kind = Kind.DELETE if facts is None else Kind.CREATE
+            event.is_dir = event.is_dir if facts is None else stat.S_ISDIR(facts.st_mode)
+        if event.kind in (Kind.DELETE, Kind.MOVE):
+            return True
+        if facts is None or stat.S_ISDIR(facts.st_mode) != event.is_dir:
+            if event.gone or self.stopping:
+                self.queue.done(event)
+            else:  # the kernel tells where it went
+                event.gone = True
+                self.queue.put_back([event], now + GLANCE)
+            return False
+        event.gone = False
+        if event.found and 0 <= wall - max(facts.st_mtime, facts.st_ctime) < YOUNG and not self.stopping:
+            self.queue.put_back([event], now + YOUNG)
+            return False
+        if event.kind is Kind.CREATE and event.is_dir:
+            for name, is_dir in source.names(event.path):
+                self._add(Kind.CREATE, join(event.path, name), is_dir, now, GLANCE)
+        return True
+
+    def _start(self, work):
+        """Return the first Job of a Work; where it has none, and has not failed, note its end and return None."""
+        job = self._step(work, None)
+        if job is None and work.verdict[0] is Verdict.OK and not work.alone:
+            self._ended(work)
+            return None
+        return job or self._job_of(work, Job(None, None, [], LOST))
+
+    def _step(self, work, news):
+        """Return the next Job of a Work, or None at its end."""
+        try:
+            return self._job_of(work, work.steps.send(news))
+        except StopIteration as end:
+            work.verdict = end.value or (Verdict.OK, None)
+            return None
+
+    @staticmethod
+    def _job_of(work, job):
+        job.work = work
+        job.entries = work.events
+        return job
+
+    # ---- jobs come back ----------------------------------------------------------------------
+
+    def _judge(self, job, status, output, now, wall, told=None):
+        """Return the Outcome of a Work when it has ended with this job, else None."""
+        work = job.work
+        if told is not None:
+            work.steps.close()
+            work.verdict = told
+        elif work.verdict is None:
+            following = self._step(work, (status, output))
+            if following is not None:
+                self._next.append(following)
+                if job in self._before_stop:
+                    self._before_stop.add(following)
+                return None
+        if not self.running:
+            self._settled = wall
+        verdict, words = work.verdict
+        if work.alone:
+            return self._started(verdict, words, now, wall, job)
+        if verdict is Verdict.OK:
+            self._ended(work)
+            self.last_success = wall
+            return Outcome(verdict, words, False)
+        if verdict in (Verdict.LOOK, Verdict.REDO):
+            self.queue.put_back(work.events, now + max(self.config.delay, 1.0) * (verdict is Verdict.LOOK))
+            return Outcome(verdict, words, False)
+        self.last_error, self.failing_since = words, self.failing_since or wall
+        if job in self._before_stop:  # what is pending gets one try after the stop
+            self.queue.put_back(work.events, now)
+            return Outcome(verdict, words, False)
+        for event in work.events:
+            event.attempts += 1
+        again = now + self._back_off(max([event.attempts for event in work.events], default=1))
+        self.queue.put_back(work.events, None if self.stopping else again)
+        self._failures += 1
+        if verdict is Verdict.DIE:
+            self.failed = True
+            self.retry_at = now + FAILED_RETRY
+        elif self._failures >= TROUBLE:
+            self.retry_at = now + self._back_off(self._failures - TROUBLE + 1)
+        if self.stopping:  # the others still get theirs
+            self.retry_at = None
+        return Outcome(verdict, words, False)
+
+    def _started(self, verdict, words, now, wall, job):
+        """Return the Outcome of the start-up."""
+        if verdict in (Verdict.OK, Verdict.LOOK):
+            self.starting = False
+            self.last_success = wall
+            self._works()
+            return Outcome(Verdict.OK, words or "start-up finished after %.1f s" % (now - job.began), False)
+        if verdict is not Verdict.REDO:
+            self.last_error, self.failing_since = words, self.failing_since or wall
+            self._failures += 1
+            self.failed = verdict is Verdict.DIE
+            self.retry_at = now + (FAILED_RETRY if self.failed else self._back_off(self._failures))
+        return Outcome(verdict, words, verdict is not Verdict.REDO and self._must_start)
+
+    def _ended(self, work):
+        for event in work.events:
+            self.queue.done(event)
+        if self._failures >= TROUBLE:  # it works again for all of them
+            self.queue.hurry(AT_ONCE, True)
+        self._works()
+
+    def _works(self):
+        super()._works()
+        self._must_start = False
+        if self.last_error is not None and not any(event.attempts for event in self.queue):
+            self.last_error = self.failing_since = None
+
+    def _attempt(self, job):
+        return 1 + max([event.attempts for event in job.entries], default=self._failures)
+
+    def _paths(self, job):
+        return [path for event in job.entries for path in event.paths]
+
+    def _unplan(self):
+        """Nothing is planned before it can run."""
+
+    # ---- what others want to know, and to happen ---------------------------------------------
+
+    def inherit(self, other):
+        """Take over what another sync of the same pair has not told, and wait for its jobs to end."""
+        super().inherit(other)
+        if not other.takes_events:
+            return
+        for event in other.queue:
+            if event.kind is Kind.MOVE:
+                self.queue.add_move(event.origin, event.path, event.is_dir, event.since, event.since)
+            else:
+                self.queue.add(event.kind, event.path, event.is_dir, event.since, event.since)
+
+    def try_now(self, now):
+        """Wait no longer for what has failed: somebody may have mended it."""
+        if not self.absent:
+            self.retry_at = None
+            self.queue.hurry(now, True)
+
+    def stop(self):
+        """Act on what is pending as soon as possible; what fails from now on is not tried again."""
+        super().stop()
+        self.queue.hurry(AT_ONCE, True)
+
+    @property
+    def pending(self):
+        """The number of events that are not in flight; a start-up that is still to be done is one."""
+        return len(self.queue) + (self.starting and not any(job.work and job.work.alone for job in self.running))
+
+    @property
+    def oldest(self):
+        """The time of the oldest event that is not done, or None."""
+        return self.queue.since
+
+    @property
+    def next_try(self):
+        """The time of the next try where something failed, or None."""
+        return self.retry_at if self.retry_at is not None else self.queue.next_due() if self.last_error else None
+
+
+class Inbox:
+    """The Events that are due at one time. taken: those that somebody has asked for; whole: all is to be done anew."""
+
+    def __init__(self):
+        self.left = []
+        self.taken = []
+        self.whole = False
+
+    def take(self, wanted=None):
+        """Return a list of those that are left and for which wanted(event) is true (None: all), and take them."""
+        found = [event for event in self.left if wanted is None or wanted(event)]
+        self.left[:] = [event for event in self.left if event not in found]
+        self.taken += found
+        return found

@@ -1,0 +1,321 @@
+"""What all pairs of a source and a target have in common, whatever they do about changes.
+
+When something may start, what is asked and run around a job (runIf, onBatch), how long to
+wait after a failure, and what the status tells. What is to be done is known to those
+built on this: Sync makes places equal, EventSync tells of events. It is told the time
+(`now`: seconds of a clock that never jumps); it neither waits nor spawns nor logs.
+"""
+
+import enum
+from collections import deque, namedtuple
+
+from lsyncd_lite.mirror.filters import Filter
+from lsyncd_lite.mirror.job import GATE, HOOK, LOST, PROBE, Job, Verdict
+from lsyncd_lite.paths import below, show
+
+RETRY_LONGEST = 60.0   # seconds between two tries at a target that does not work
+FAILED_RETRY = 300.0   # seconds between two tries of a sync that failed for good
+ABSENT_RETRY = 1.0     # seconds between two looks for a missing source
+GATE_OPEN = 1.0        # seconds for which a yes of runIf holds
+GATE_LIMIT = 60.0      # seconds after which runIf hangs
+AT_ONCE = float("-inf")
+
+
+class State(enum.Enum):
+    """What a sync is at, in the words of the status file."""
+
+    STARTING = "starting"
+    SYNCING = "syncing"
+    IDLE = "idle"
+    WAITING = "waiting"
+    HELD = "held by runIf"
+    FAILED = "failed"
+    ABSENT = "no source"
+
+
+# What a job's end came to: the verdict, words for the log (None: nothing to say),
+# and whether it must end the program.
+Outcome = namedtuple("Outcome", "verdict words fatal")
+
+
+class Pair:
+    """One pair. `config` is its SyncConfig; `jitter()` returns a number from 0 to 1.
+
+    Those built on it have `_due()`: when a job of theirs is due (None: not before
+    something happens), `_take(now, wall, source)`: that Job, `_judge(job, status, output,
+    now, wall, told)`: its Outcome, None where more of it is to come (told: (Verdict,
+    words) where it was never started), `_attempt(job)`: the number of this try of it,
+    `_paths(job)`: the relative paths that it is about, `_unplan()`, `pending`, `oldest`, `next_try`.
+    """
+
+    takes_events = False  # whether it is told of Seen and Moves, not of places
+    begins_again = True   # whether it can do without what was never told to it
+
+    def __init__(self, config, mode, now, wall, jitter, insist=False, onepass=False):
+        self.config = config
+        self.mode = mode
+        self.filter = Filter(config.rules + config.extra_rules)
+        self.running = set()       # jobs that run, or are the next to
+        self._next = deque()       # those that are the next, before all others
+        self._predecessors = set()  # running jobs of the sync that this one has inherited from
+        self._jitter = jitter
+        self._settled = wall       # all that the target holds was read before (wall clock)
+        self.starting = False
+        self._must_start = not insist
+        self._onepass = onepass
+        self.stopping = False
+        self._before_stop = set()  # jobs that ran already at the stop
+        self._over = False         # nothing is tried any more
+        self._gave_up = False      # a job that began after it failed
+        self.absent = False        # the source is not there
+        self.failed = False        # for good, as far as the last job told
+        self.retry_at = None       # no job before this
+        self._failures = 0         # in a row, of jobs
+        self._asking = None        # the running Job of runIf
+        self._open_until = now     # runIf has said yes
+        self._shut_until = None    # runIf has said no
+        self._owed = {}            # paths that onBatch.after was not told of in vain
+        self._owed_at = None       # when it is run again for these
+        self._owed_failures = 0
+        self.last_success = None   # wall clock
+        self.last_error = None     # words
+        self.failing_since = None  # wall clock
+
+    # ---- the source --------------------------------------------------------------------------
+
+    def lose_source(self, now):
+        """Start nothing for a while: the source is not there, and nothing may be concluded from that."""
+        self.absent, self.retry_at = True, now + ABSENT_RETRY
+
+    def find_source(self):
+        """Go on if the source was not there."""
+        if self.absent:
+            self.absent, self.retry_at = False, None
+
+    def wants_directory(self, path):
+        """Tell whether an absolute directory has to be watched for this sync."""
+        inside = below(path, self.config.source)
+        if inside is None:
+            return below(self.config.source, path) is not None
+        directory, _slash, name = inside.rpartition(b"/")
+        return not inside or not self.filter.excludes(directory, name, True)
+
+    @property
+    def takes_moves(self):
+        """Whether renames can be done on the target."""
+        return self.mode.takes_moves
+
+    # ---- jobs go out -------------------------------------------------------------------------
+
+    def next_deadline(self):
+        """Return the time at which a job may be due; None: not before something happens."""
+        if self._over or self._predecessors or self._asking:
+            return None
+        if self._next:
+            return AT_ONCE
+        if len(self.running) >= self.config.maxProcesses:
+            return None
+        due = self._due()
+        if self.stopping and self._owed:
+            return AT_ONCE
+        return earliest(due if due is None or self._shut_until is None else max(due, self._shut_until), self._owed_at)
+
+    def take_job(self, now, wall, source):
+        """Return the Job to spawn now, or None; wall: seconds since the epoch; source: a Source."""
+        due = self.next_deadline()
+        if due is None or due > now:
+            return None
+        if self._next:
+            job = self._next.popleft()
+            job.began = now
+            return job
+        if self._owed and (self.stopping or self._owed_at <= now):
+            owed, self._owed, self._owed_at = list(self._owed), {}, None
+            return self._begin(self._hook("after", owed, 0, 1 + self._owed_failures), now)
+        if not source.is_directory():
+            self.lose_source(now)
+            return None
+        self.absent, self.retry_at = False, None
+        if self.config.runIf is not None and self._open_until <= now:
+            self._asking = self._hook_job(self.config.runIf, GATE, None, {})
+            self._asking.limit = GATE_LIMIT
+            return self._begin(self._asking, now)
+        job = self._take(now, wall, source)
+        if job is None:
+            return None
+        self._begin(job, now)
+        if self.config.onBatch.before is None or job.purpose in (PROBE, LOST):
+            return job
+        self.running.discard(job)
+        hook = self._hook("before", self._paths(job), None, self._attempt(job))
+        hook.around, hook.entries, hook.moves = job, job.entries, job.moves
+        return self._begin(hook, now)
+
+    def _begin(self, job, now):
+        job.began = now
+        self.running.add(job)
+        return job
+
+    # ---- jobs come back ----------------------------------------------------------------------
+
+    def on_exit(self, job, status, output, now, wall):
+        """Take note of a job's end; return the Outcome.
+
+        status: exit status, negative signal number, or None when it could not be
+        started; output: list of lines (bytes).
+        """
+        self.running.discard(job)
+        if job.purpose == GATE:
+            return self._on_answer(status, output, now)
+        told = None
+        if job.purpose == HOOK:
+            if job.around is None:
+                return self._on_hook(job, status, output, now)
+            hook, job = job, job.around
+            if hook in self._before_stop:
+                self._before_stop.add(job)
+            if status == 0:
+                self.running.add(job)
+                self._next.append(job)
+                return Outcome(Verdict.OK, None, False)
+            told = Verdict.AGAIN, "onBatch.before %s" % how(status, output)
+        attempt = self._attempt(job)
+        paths = self._paths(job)
+        outcome = self._judge(job, status, output, now, wall, told)
+        if outcome is not None and job.purpose != PROBE and told is None:
+            if outcome.verdict in (Verdict.OK, Verdict.LOOK) and job.purpose != LOST:
+                self._after(paths, status, attempt)
+            elif outcome.verdict in (Verdict.PARTIAL, Verdict.AGAIN, Verdict.DIE) and self.config.onBatch.failed is not None:
+                self._next.append(self._hook("failed", paths, status, attempt))
+        self.running.update(self._next)
+        return outcome or Outcome(Verdict.OK, None, False)
+
+    def _after(self, paths, status, attempt):
+        """Let onBatch.after run next, for what it was told of in vain, too."""
+        if self.config.onBatch.after is not None:
+            self._next.append(self._hook("after", list({**self._owed, **dict.fromkeys(paths)}), status, attempt))
+            self._owed, self._owed_at = {}, None
+
+    def _on_answer(self, status, output, now):
+        """Take what runIf says."""
+        self._asking = None
+        was_shut = self._shut_until is not None
+        if status == 0:
+            self._open_until, self._shut_until = now + GATE_OPEN, None
+            return Outcome(Verdict.OK, "runIf lets it go on" if was_shut else None, False)
+        self._shut_until = now + self.config.runIfInterval
+        words = "held: runIf %s" % how(status, output)
+        if self._onepass or self.stopping:  # there will be no other time
+            self.give_up()
+            self.last_error = words
+        return Outcome(Verdict.REDO, None if was_shut else words + "; asked again every %g s" % self.config.runIfInterval, False)
+
+    def _on_hook(self, job, status, output, now):
+        """Take the end of onBatch.after or onBatch.failed."""
+        if status == 0:
+            if job.name == "after":
+                self._owed_failures = 0
+            return Outcome(Verdict.OK, None, False)
+        words = "onBatch.%s %s" % (job.name, how(status, output))
+        if job.name == "after" and self.config.onBatch.afterFailure == "again" and not self.stopping:
+            self._owed.update(dict.fromkeys(job.told))
+            self._owed_failures += 1
+            self._owed_at = now + self._back_off(self._owed_failures)
+            words += "; run again in %d s" % (self._owed_at - now)
+        return Outcome(Verdict.REDO, words, False)
+
+    def _hook(self, name, paths, status, attempt):
+        """Return the Job of onBatch.NAME, which is told the paths (list of bytes)."""
+        number = b"" if status is None else b"%d" % (status if status >= 0 else 128 - status)
+        environ = {b"LSYNCD_SYNC": show(self.config.name).encode(), b"LSYNCD_MODE": self.config.mode.encode(),
+                   b"LSYNCD_SOURCE": in_directory(self.config.source), b"LSYNCD_TARGET": self.config.target,
+                   b"LSYNCD_EXIT": number, b"LSYNCD_ATTEMPT": b"%d" % attempt, b"LSYNCD_COUNT": b"%d" % len(paths)}
+        job = self._hook_job(getattr(self.config.onBatch, name), HOOK, b"".join([path + b"\0" for path in paths]), environ)
+        job.name, job.told = name, paths
+        return job
+
+    def _hook_job(self, command, purpose, stdin, environ):
+        argv = command.argv({"source": in_directory(self.config.source), "target": self.config.target})
+        job = Job(argv, stdin, [], purpose)
+        job.environ = environ
+        return job
+
+    def _works(self):
+        """Forget the failures that are over: the target works."""
+        self._failures, self.retry_at, self.failed = 0, None, False
+
+    def _back_off(self, failures, longest=RETRY_LONGEST):
+        """Return the seconds to wait after so many failures in a row."""
+        shortest = max(self.config.delay, 1.0)
+        return min(max(longest, shortest), shortest * 2 ** min(failures - 1, 16) * (1 + self._jitter() / 4))
+
+    # ---- what others want to know, and to happen ---------------------------------------------
+
+    def inherit(self, other):
+        """Wait for the jobs of another sync of the same pair to end, and take over what it has not told its hook."""
+        self._predecessors |= (other.running | other._predecessors).difference(other._next)
+        if self.config.onBatch.after is not None and other._owed:
+            self._owed, self._owed_at = dict(other._owed), other._owed_at
+
+    def released(self, job):
+        """Take note of the end of a job of the sync that this one has inherited from."""
+        self._predecessors.discard(job)
+
+    def give_up(self):
+        """Try nothing any more: what is pending stays so."""
+        self.starting, self.failed, self._over = False, True, True
+        self.retry_at = None
+        self._unplan()
+
+    def stop(self):
+        """Send what is pending as soon as possible; what fails from now on is not tried again."""
+        self.stopping = True
+        self._before_stop = set(self.running)
+        self._shut_until = None
+        if not self.absent:
+            self.retry_at = None
+        self._unplan()
+
+    @property
+    def busy(self):
+        """Whether something is about to run that belongs to what has run."""
+        return bool(self._next)
+
+    @property
+    def in_flight(self):
+        """The number of changes that running jobs are about."""
+        return sum(job.size for job in self.running)
+
+    @property
+    def state(self):
+        """What the sync is at."""
+        if self.failed:
+            return State.FAILED
+        if self.absent:
+            return State.ABSENT
+        if self._shut_until is not None:
+            return State.HELD
+        if self.starting and self.retry_at is None:
+            return State.STARTING
+        if self.running or self._is_planned:
+            return State.SYNCING
+        return State.WAITING if self.next_try is not None else State.IDLE
+
+    _is_planned = False  # something waits for a process only
+
+
+def how(status, output):
+    """Return the words for how a command of the user's has ended."""
+    words = ("was killed by signal %d" % -status if status is not None and status < 0
+             else "could not be run" if status is None else "ended with %d" % status)
+    return "%s: %s" % (words, show(output[-1])) if output else words
+
+
+def in_directory(path):
+    """Return a directory with a slash at its end."""
+    return path if path.endswith(b"/") else path + b"/"
+
+
+def earliest(*times):
+    """Return the earliest of times that may be None."""
+    return min([at for at in times if at is not None], default=None)
