@@ -8,7 +8,8 @@ import os
 import signal
 import time
 
-from lsyncd_lite.errors import ConfigError, Fatal, reason
+from lsyncd_lite.config.config import as_mode
+from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, reason
 from lsyncd_lite.mirror.direct import Direct
 from lsyncd_lite.mirror.eventsync import EventSync
 from lsyncd_lite.mirror.exec import Exec
@@ -53,7 +54,7 @@ class Daemon:
         self._trees = []       # Watched
         self._readable = []    # Watched whose descriptor has events
         self._read_at = 0.0    # when events were read last
-        self._stop = None      # the signal that ends us
+        self._stop = None      # (exit status, words) for what ends us
         self._kill_at = None   # when children that still run are ended
         self._killed = False
         self._changed = True   # something the status tells has changed
@@ -71,7 +72,10 @@ class Daemon:
         ready(): called once everything is watched. Raises Fatal.
         """
         try:
-            self._apply(self._config, self._config.settings.insist)
+            try:
+                self._apply(self._plan(self._config), self._config, self._config.settings.insist)
+            except ScriptError as error:
+                raise Fatal(str(error)) from None
             ready()
             while not self._finished():
                 deadline = self._deadline()
@@ -245,20 +249,29 @@ class Daemon:
 
     # ---- configuration -----------------------------------------------------------------------
 
-    def _apply(self, config, insist):
-        """Make the running syncs and trees those of a Config; what did not change goes on untouched."""
-        old_syncs, old_trees = self._syncs, self._trees
-        self._config = config
-        now, syncs, left = time.monotonic(), [], list(old_syncs)
+    def _plan(self, config):
+        """Return [(SyncConfig, the running Sync that goes on with it or None, its mode if None)]; raise ScriptError."""
+        plan, left = [], list(self._syncs)
         for wanted in config.syncs:
             sync = next((old for old in left if old.config.same_pair(wanted)), None)
             if sync is not None:
                 left.remove(sync)
+            plan.append((wanted, sync, self._mode(wanted) if sync is None else None))
+        return plan
+
+    def _apply(self, plan, config, insist):
+        """Make the running syncs and trees those of a Config; what did not change goes on untouched."""
+        old_syncs, old_trees = self._syncs, self._trees
+        self._config = config
+        now, syncs = time.monotonic(), []
+        left = [old for old in old_syncs if all(old is not sync for _wanted, sync, _mode in plan)]
+        for wanted, sync, mode in plan:
+            if sync is not None:
                 sync.config = wanted
                 sync.try_now(now)
             else:
                 kind = EventSync if wanted.mode in ("exec", "script") else Sync
-                sync = kind(wanted, self._mode(wanted), now, time.time(), _jitter, insist, config.settings.onepass)
+                sync = kind(wanted, mode, now, time.time(), _jitter, insist, config.settings.onepass)
             syncs.append(sync)
         for sync in left:
             self._told.pop(sync, None)
@@ -300,25 +313,35 @@ class Daemon:
         self._changed = True
 
     def _mode(self, wanted):
-        """Return the mode of a SyncConfig."""
+        """Return the mode of a SyncConfig; raise ScriptError."""
         if wanted.mode == "exec":
             return Exec(wanted)
+        if wanted.mode == "script":
+            from lsyncd_lite.mirror.script import Script
+            from lsyncd_lite.system.script import Calls
+            return Script(wanted, Calls(wanted, self._log, lambda mode: self._standard(as_mode(wanted, mode), None)))
+        return self._standard(wanted, self._sockets.path)
+
+    @staticmethod
+    def _standard(wanted, sockets):
+        """Return the mode of a SyncConfig that makes its target equal; sockets: the directory for shared connections, or None."""
         if wanted.mode == "direct":
             return Direct(wanted, os.environb, argv_of("lsyncd_lite.system.equal"))
-        return (RsyncSsh if wanted.mode == "rsyncssh" else Rsync)(wanted, os.environb, self._sockets.path)
+        return (RsyncSsh if wanted.mode == "rsyncssh" else Rsync)(wanted, os.environb, sockets)
 
     def _hang_up(self):
         """Read the configuration again (SIGHUP)."""
         try:
             config = self._reload()
-        except ConfigError as error:
-            for line in error.lines:
+            plan = self._plan(config)
+        except (ConfigError, ScriptError) as error:
+            for line in getattr(error, "lines", [str(error)]):
                 self._log("Error", line)
             self._log("Error", "the new configuration is refused, the old one stays")
             return
         self._log.open(config.settings)
         self._log("Normal", "configuration read again")
-        self._apply(config, True)
+        self._apply(plan, config, True)
 
     # ---- house-keeping and the end -----------------------------------------------------------
 
@@ -340,6 +363,9 @@ class Daemon:
                 self._children.kill(signal.SIGKILL, lambda tag, late=job: tag[1] is late)
                 self._sockets.give_up(sync.mode.connection)  # it may be what hangs
                 job.limit = None
+        for sync in self._syncs:
+            if sync.ends is not None and self._stop is None:
+                self._begin_stop(sync.ends, "the script of %s" % sync.config.name)
         due = self._status_due()
         if due is not None and due <= now:
             self._write_status(now)
@@ -379,13 +405,17 @@ class Daemon:
                 self._log("Normal", "signalled again: ending what still runs")
                 self._kill_at = time.monotonic()
                 return
-            self._log("Normal", "signal %d: sending what is pending, then the end" % number)
-            for watched in self._trees:
-                watched.stop()
-            for sync in self._syncs:
-                sync.stop()
-            self._stop = number
-            self._kill_at = time.monotonic() + self._config.settings.shutdownTimeout
+            self._begin_stop(128 + number, "signal %d" % number)
+
+    def _begin_stop(self, status, words):
+        """Send what is pending, then end with an exit status; words: what ends us."""
+        self._log("Normal", "%s: sending what is pending, then the end" % words)
+        for watched in self._trees:
+            watched.stop()
+        for sync in self._syncs:
+            sync.stop()
+        self._stop = status, words
+        self._kill_at = time.monotonic() + self._config.settings.shutdownTimeout
 
     def _finished(self):
         """Tell whether the loop has to end."""
@@ -402,8 +432,8 @@ class Daemon:
             for sync in self._syncs:
                 if sync.pending:
                     self._log("Warn", "%s: %d changes were not sent" % (sync.config.name, sync.pending))
-            self._log("Normal", "ended by signal %d" % self._stop)
-            return 128 + self._stop
+            self._log("Normal", "ended by %s" % self._stop[1])
+            return self._stop[0]
         failed = [sync for sync in self._syncs if sync.pending]
         for sync in failed:
             self._log("Error", "%s: not everything is mirrored: %s" % (sync.config.name, sync.last_error))

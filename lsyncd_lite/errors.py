@@ -1,7 +1,8 @@
-"""The two ways the program refuses to go on.
+"""The ways the program refuses to go on.
 
 ConfigError: what the user wrote is wrong; every finding is one line.
 Fatal: the surroundings do not allow to start or to go on; one line.
+ScriptError: a script of the user's has failed; one line.
 reason: the words for what the kernel refused, in either of them and in the log.
 """
 
@@ -21,6 +22,10 @@ class ConfigError(Exception):
 
 class Fatal(Exception):
     """One line "cannot DO WHAT: reason"; the program ends with exit status 255."""
+
+
+class ScriptError(Exception):
+    """One line "FILE:LINE: what has failed"."""
 
 
 def reason(error):

@@ -6,6 +6,7 @@ are not forgotten before that, and related ones wait for it.
 """
 
 import stat
+from collections import namedtuple
 
 from lsyncd_lite.mirror.change import Kind
 from lsyncd_lite.mirror.events import Events
@@ -17,6 +18,10 @@ YOUNG = 1.0    # seconds after its last change in which what was found may still
 GLANCE = 0.05  # seconds in which the kernel tells where something went
 TROUBLE = 3    # works that fail in a row: it is not the events
 LONGEST = 1000  # events that need nothing, in a turn
+
+
+# What a standard mode has to know: a Source, since when the target knows the times of files, the time (wall clock).
+Look = namedtuple("Look", "source settled wall")
 
 
 class Work:
@@ -34,10 +39,10 @@ class Work:
 class EventSync(Pair):
     """One pair whose mode acts on events.
 
-    The mode has `startup()`, `work(event)` or, where `takes_batches`, `batch(inbox)`:
-    each returns a generator (see Work), or None where nothing is to be done; `next_alarm`
-    (a time, or None), `alarm(now)` (the generator for it), and `ends` (an exit status with
-    which the program shall end, or None).
+    The mode has `startup(look)`, `work(event, look)` or, where `takes_batches`, `batch(inbox,
+    look)`: each returns a generator (see Work), or None where nothing is to be done;
+    `next_alarm` (a time, or None), `alarm(now, look)` (the generator for it), and `ends` (an
+    exit status with which the program shall end, or None).
     """
 
     takes_events = True
@@ -99,37 +104,38 @@ class EventSync(Pair):
         return due if due is None or self.retry_at is None else max(due, self.retry_at)
 
     def _take(self, now, wall, source):
+        look = Look(source, float("inf") if self.running else self._settled, wall)
         if self.starting:
-            return self._start(Work([], self.mode.startup(), True))
+            return self._start(Work([], self.mode.startup(look), True))
         alarm = self.mode.next_alarm
         if alarm is not None and alarm <= now and not self.stopping:
-            return self._start(Work([], self.mode.alarm(now)))
+            return self._start(Work([], self.mode.alarm(now, look)))
         if self.mode.takes_batches:
-            return self._take_batch(now, wall, source)
+            return self._take_batch(now, look)
         for _turn in range(LONGEST):
             event = self.queue.take(now)
             if event is None:
                 return None
             if not self._is_there(event, now, wall, source):
                 continue
-            steps = self.mode.work(event)
+            steps = self.mode.work(event, look)
             if steps is not None:
                 return self._start(Work([event], steps))
             self.queue.done(event)
         return None
 
-    def _take_batch(self, now, wall, source):
+    def _take_batch(self, now, look):
         inbox = Inbox()
         while True:
             event = self.queue.take(now)
             if event is None:
                 break
-            if self._is_there(event, now, wall, source):
+            if self._is_there(event, now, look.wall, look.source):
                 inbox.left.append(event)
                 self.queue.release(event)
         if not inbox.left:
             return None
-        job = self._start(Work(inbox.taken, self.mode.batch(inbox)))
+        job = self._start(Work(inbox.taken, self.mode.batch(inbox, look)))
         self.queue.put_back(inbox.left, now + max(self.config.delay, 1.0))
         inbox.left.clear()
         return job
@@ -177,7 +183,6 @@ class EventSync(Pair):
     @staticmethod
     def _job_of(work, job):
         job.work = work
-        job.entries = work.events
         return job
 
     # ---- jobs come back ----------------------------------------------------------------------
@@ -253,10 +258,10 @@ class EventSync(Pair):
             self.last_error = self.failing_since = None
 
     def _attempt(self, job):
-        return 1 + max([event.attempts for event in job.entries], default=self._failures)
+        return 1 + max([event.attempts for event in job.work.events], default=self._failures)
 
     def _paths(self, job):
-        return [path for event in job.entries for path in event.paths]
+        return [path for event in job.work.events for path in event.paths]
 
     def _unplan(self):
         """Nothing is planned before it can run."""
@@ -289,6 +294,16 @@ class EventSync(Pair):
     def pending(self):
         """The number of events that are not in flight; a start-up that is still to be done is one."""
         return len(self.queue) + (self.starting and not any(job.work and job.work.alone for job in self.running))
+
+    @property
+    def in_flight(self):
+        """The number of events that something is being done about."""
+        return sum(len(job.work.events) for job in self.running if job.work)
+
+    @property
+    def ends(self):
+        """The exit status with which the program shall end, or None."""
+        return self.mode.ends
 
     @property
     def oldest(self):

@@ -28,12 +28,12 @@ class Exec:
         self._actions = {Kind.CREATE: config.onCreate, Kind.MODIFY: config.onModify, Kind.ATTRIB: config.onAttrib,
                          Kind.DELETE: config.onDelete, Kind.MOVE: config.onMove}
 
-    def startup(self):
+    def startup(self, _look):
         """Yield the Job of the start-up; return (Verdict, words)."""
         status, output = yield Job(self.config.onStartup.argv(self._values()), None, [], ACTION)
         return judge(self.config.exitcodes, status, output, "onStartup", Verdict.DIE)
 
-    def work(self, event):
+    def work(self, event, _look):
         """Return the generator for an Event, or None where it needs no action."""
         action = self._actions[event.kind]
         return None if action is None else self._run(action, event)

@@ -50,6 +50,7 @@ class Pair:
 
     takes_events = False  # whether it is told of Seen and Moves, not of places
     begins_again = True   # whether it can do without what was never told to it
+    ends = None           # the exit status with which it wants the program to end
 
     def __init__(self, config, mode, now, wall, jitter, insist=False, onepass=False):
         self.config = config
@@ -148,7 +149,7 @@ class Pair:
             return job
         self.running.discard(job)
         hook = self._hook("before", self._paths(job), None, self._attempt(job))
-        hook.around, hook.entries, hook.moves = job, job.entries, job.moves
+        hook.around, hook.entries, hook.moves, hook.work = job, job.entries, job.moves, job.work
         return self._begin(hook, now)
 
     def _begin(self, job, now):

@@ -1,0 +1,136 @@
+"""script mode: functions of the user's are called for what has happened, and say what to run.
+
+What is called for what, what an answer means, and how the standard modes do it instead,
+is decided here; the calling itself, and what a script sees, is system/script.py's.
+"""
+
+from collections import deque, namedtuple
+
+from lsyncd_lite.errors import ScriptError
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE, Kind
+from lsyncd_lite.mirror.exec import judge
+from lsyncd_lite.mirror.job import ACTION, Job, Verdict
+
+FUNCTIONS = {Kind.CREATE: "on_create", Kind.MODIFY: "on_modify", Kind.ATTRIB: "on_attrib", Kind.DELETE: "on_delete",
+             Kind.MOVE: "on_move"}
+
+# What a script wants: a command (argv: list of bytes; stdin: bytes or None), or what a standard mode
+# does about Events (whole: about everything).
+Command = namedtuple("Command", "argv stdin")
+Standard = namedtuple("Standard", "mode events whole")
+
+_VERDICTS = {None: Verdict.OK, "ok": Verdict.OK, "again": Verdict.AGAIN, "die": Verdict.DIE}
+_REPLANNED = 3  # times that a standard mode may say that it has to be done in another way
+
+
+class Script:
+    """The mode of one sync. calls: what calls its functions (a system.script.Calls)."""
+
+    connection = None  # its standard modes share what there is, and wait for nobody
+
+    def __init__(self, config, calls):
+        self.config = config
+        self._calls = calls
+        self.takes_moves = "on_move" in calls.names
+        self.takes_batches = "action" in calls.names
+        self.has_startup = "on_startup" in calls.names
+        self._probed = set()  # the standard modes that have asked what they need to know
+
+    @property
+    def next_alarm(self):
+        """When a function wants to be called next, or None."""
+        return self._calls.next_alarm
+
+    @property
+    def ends(self):
+        """The exit status with which the program shall end, or None."""
+        return self._calls.ends
+
+    def startup(self, look):
+        """Return the generator for the start-up (see eventsync.Work)."""
+        return self._run("on_startup", [self._calls.sync], [], look, Verdict.DIE)
+
+    def work(self, event, look):
+        """Return the generator for an Event, or None where there is no function for it."""
+        name = FUNCTIONS[event.kind]
+        if name not in self._calls.names:
+            return None
+        seen = self._calls.event(event)
+        return self._run(name, [seen.origin, seen] if event.origin is not None else [seen], [event], look)
+
+    def batch(self, inbox, look):
+        """Return the generator for the Events of an Inbox."""
+        return self._run("action", [self._calls.inbox(inbox)], inbox.taken, look)
+
+    def alarm(self, now, look):
+        """Return the generator for an alarm that is due."""
+        return self._run(self._calls.take_alarm(now), [], [], look)
+
+    def _run(self, function, arguments, events, look, unlisted=Verdict.OK):
+        """Call a function; yield the Jobs that it wants; return (Verdict, words)."""
+        answers, news = self._calls.run(function, arguments), None
+        try:
+            try:
+                while True:
+                    wanted = answers.send(news)
+                    if isinstance(wanted, Standard):
+                        news = 0
+                        verdict, words = yield from self._standard(wanted, look)
+                    else:
+                        status, output = yield Job(wanted.argv, wanted.stdin, [], ACTION)
+                        news = 127 if status is None else status  # as a shell says it
+                        verdict, words = judge(self.config.exitcodes, status, output, self._calls.name_of(function), unlisted)
+                        said = self._calls.collect(wanted, events, news)
+                        if said is not None:
+                            verdict, words = _VERDICTS[said], "%s: collect says %s" % (words or "ended with %d" % news, said)
+                    if verdict is not Verdict.OK:
+                        return verdict, words
+            finally:
+                answers.close()
+        except StopIteration as end:
+            return _VERDICTS[end.value], end.value and "%s says %s" % (self._calls.name_of(function), end.value)
+        except ScriptError as error:
+            return Verdict.DIE, str(error)
+
+    def _standard(self, wanted, look):
+        """Do what a standard mode does; return (Verdict, words)."""
+        mode = self._calls.standard(wanted.mode)
+        if wanted.mode not in self._probed:
+            probe = mode.probe()
+            if probe is not None:
+                verdict, words = mode.verdict(probe, *(yield probe))
+                if verdict in (Verdict.AGAIN, Verdict.DIE):
+                    return verdict, words
+            self._probed.add(wanted.mode)
+        entries = places(wanted.events)
+        rounds = deque([[(b"", WHOLE)]] if wanted.whole else [])
+        doubtful = [(path, marks) for path, marks in entries if marks & FRESH]
+        rounds += [doubtful if wanted.whole else entries]  # a full sync compares no content
+        planned, worst = 0, (Verdict.OK, None)
+        while rounds:
+            entries = rounds.popleft()
+            for job in mode.plan(entries, look.source, look.settled, look.wall) if entries else ():
+                verdict, words = mode.verdict(job, *(yield job))
+                if verdict is Verdict.REDO and planned < _REPLANNED:
+                    planned += 1
+                    rounds.appendleft(entries)
+                    break
+                if verdict is Verdict.LOOK:
+                    worst = verdict, words
+                elif verdict is not Verdict.OK:
+                    return verdict, words
+                if job.then_full:
+                    rounds.append([(b"", WHOLE)])
+        return worst
+
+
+def places(events):
+    """Return the [(path, marks)] that are to be made equal after Events."""
+    found = {}
+    for event in events:
+        there = (WHOLE | FRESH) if event.is_dir else FRESH
+        marks = there if event.kind in (Kind.CREATE, Kind.MOVE) else FRESH if event.kind is Kind.MODIFY else PLACE
+        found[event.path] = found.get(event.path, PLACE) | marks
+        if event.origin is not None:
+            found.setdefault(event.origin, PLACE)
+    return list(found.items())

@@ -1,0 +1,315 @@
+"""The user's Python: loads a script, calls its functions, and is what they may use.
+
+What a script sees is str, as Python's own functions for files take it. A function that
+raises, does not come back or answers what it may not becomes a ScriptError that names
+the script's line. It is called within the daemon, so all else waits for it: that is
+told after a second, and ended after a minute.
+"""
+
+import heapq
+import os
+import signal
+import time
+from types import GeneratorType, SimpleNamespace
+
+from lsyncd_lite.errors import ScriptError
+from lsyncd_lite.mirror.change import Kind
+from lsyncd_lite.mirror.script import FUNCTIONS, Command, Standard
+from lsyncd_lite.mirror.pair import in_directory
+from lsyncd_lite.paths import show, split
+from lsyncd_lite.system.log import DEBUG, SHOWN
+
+WARN_AFTER = 1.0   # seconds
+END_AFTER = 60.0
+
+_CALLED = ("prepare", "on_startup", *FUNCTIONS.values(), "action", "collect")
+_ANSWERS = "spawn(…), shell(…), default.MODE(…), \"ok\", \"again\", \"die\", None or a generator that yields these"
+
+
+class Hangs(BaseException):
+    """Ends a function that does not come back; no Exception, as scripts catch those."""
+
+
+class Event:
+    """Something that has happened, as a script sees it.
+
+    kind: "Create", "Modify", "Attrib", "Delete" or "Move"; is_dir: bool; all others are
+    str. name: the last part of the path; path: relative to the source, a directory with
+    a slash at its end, pathname: without; dir: the directory that holds it, "" or with a
+    slash at its end; source, target: as configured, the source with a slash at its end;
+    source_path, source_pathname, source_dir, target_path, target_pathname, target_dir:
+    these two and the relative ones together. origin: the Event of where a Move began,
+    else None. config: what `prepare` gets.
+    """
+
+    def __init__(self, event, config, path=None):
+        path = event.path if path is None else path
+        self.event = event
+        self.config = config
+        self.kind = event.kind.value
+        self.is_dir = event.is_dir
+        self.origin = None
+        directory, name = split(path)
+        self.name = os.fsdecode(name)
+        self.pathname = os.fsdecode(path)
+        self.path = self.pathname + "/" * self.is_dir
+        self.dir = os.fsdecode(directory and directory + b"/")
+        self.source, self.target = config.source, config.target
+        for root, top in (("source", self.source), ("target", self.target and os.path.join(self.target, ""))):
+            for part in ("path", "pathname", "dir"):
+                setattr(self, "%s_%s" % (root, part), top + getattr(self, part))
+
+    def __repr__(self):
+        return "<%s %s>" % (self.kind, self.path)
+
+
+class Inbox:
+    """The Events that are due, for `action`. Those that it has asked for are done when all it wants is done."""
+
+    def __init__(self, inbox, calls):
+        self._inbox = inbox
+        self._calls = calls
+        self._seen = [calls.event(event) for event in inbox.left]
+        self.config = calls.config
+
+    def events(self, test=None):
+        """Return a list of Events that were not asked for yet, in order; test(event): those for which it is true."""
+        wanted = [seen for seen in self._seen if test is None or test(seen)]
+        self.discard(*wanted)
+        return wanted
+
+    def discard(self, *events):
+        """Forget Events: nothing is to be done about them."""
+        chosen = {seen.event for seen in events}
+        self._seen = [seen for seen in self._seen if seen.event not in chosen]
+        self._inbox.take(lambda event: event in chosen)
+
+    def full(self):
+        """Ask for all Events, and for everything: default.MODE(inbox) will be a full sync."""
+        self._inbox.whole = True
+        return self.events()
+
+
+class Sync:
+    """The sync, for `on_startup`: name, source, target (str) and config."""
+
+    def __init__(self, config):
+        self.name, self.source, self.target, self.config = config.name, config.source, config.target, config
+
+
+class Default:
+    """What the standard modes do: an answer of a function."""
+
+    def __init__(self, calls):
+        self._calls = calls
+
+    def rsync(self, about):
+        """Mirror by rsync what an Inbox, an Event or a list of them tells; of a Sync, or after inbox.full(): everything."""
+        return self._standard("rsync", about)
+
+    def rsyncssh(self, about):
+        """The same to a target HOST:DIR."""
+        return self._standard("rsyncssh", about)
+
+    def direct(self, about):
+        """The same to a directory of this host, by cp and rm."""
+        return self._standard("direct", about)
+
+    def _standard(self, mode, about):
+        self._calls.standard(mode)  # what is wrong with it is wrong in this line
+        if isinstance(about, Sync):
+            return Standard(mode, [], True)
+        if isinstance(about, Inbox):
+            about.events()
+            return Standard(mode, about._inbox.taken, about._inbox.whole)
+        events = [about] if isinstance(about, Event) else list(about)
+        return Standard(mode, [seen.event for seen in events], False)
+
+
+class Calls:
+    """A loaded script. config: the SyncConfig; log: a Log; make(mode): returns a standard mode or raises ValueError.
+
+    Attributes: names (the functions that it defines), sync, config (as a script sees
+    it), ends (the exit status it wants the program to end with, or None).
+    """
+
+    def __init__(self, config, log, make):
+        """Load the script and let it `prepare`; raise ScriptError."""
+        self._log = log
+        self._make = make
+        self._modes = {}
+        self._filename = os.fsdecode(config.script)
+        self._alarms = []  # heap of (time, number, function)
+        self._count = 0
+        self._running, self._warned = None, False  # what is called now, and whether it was told that it takes long
+        self.ends = None
+        plain = {key: os.fsdecode(value) if isinstance(value, bytes) else value for key, value in vars(config).items()}
+        self.config = SimpleNamespace(**dict(plain, source=os.fsdecode(in_directory(config.source))))
+        del self.config.code
+        self.sync = Sync(self.config)
+        self._names = {"__name__": "lsyncd_lite_script", "__file__": self._filename, "spawn": _spawn, "shell": _shell,
+                       "log": self._say, "alarm": self._alarm, "terminate": self._terminate, "default": Default(self)}
+        code = compile(config.code, self._filename, "exec", dont_inherit=True)
+        self._guarded("the script", exec, code, self._names)
+        self.names = {name for name in _CALLED if name in self._names}
+        self._check()
+        if "prepare" in self.names:
+            self._guarded("prepare", self._names["prepare"], self.config)
+
+    def _check(self):
+        events = self.names.difference(["prepare", "collect", "on_startup", "action"])
+        if "action" in self.names and events:
+            raise ScriptError("%s: defines action and %s; allowed: one of them" % (self._filename, ", ".join(sorted(events))))
+        for name in self.names:
+            if not callable(self._names[name]):
+                raise ScriptError("%s: %s is no function" % (show(self._filename), name))
+        for name, value in self._names.items():
+            if name.startswith("on_") and name not in _CALLED and callable(value):
+                import difflib
+                near = difflib.get_close_matches(name, _CALLED, 1)
+                self._log("Warn", "%s: %s defines %s, which nothing calls%s" % (
+                    self.config.name, show(self._filename), name, "; did you mean %s?" % near[0] if near else ""))
+        if not self.names and not self._alarms:
+            raise ScriptError("%s: defines none of %s" % (show(self._filename), ", ".join(_CALLED)))
+
+    # ---- calling -----------------------------------------------------------------------------
+
+    def run(self, function, arguments):
+        """Call a function (or its name); yield the Commands and Standards that it wants; return its last word."""
+        name, function = self.name_of(function), self._names[function] if isinstance(function, str) else function
+        answer = self._guarded(name, function, *arguments)
+        if not isinstance(answer, GeneratorType):
+            if isinstance(answer, (Command, Standard)):
+                yield answer
+                return None
+            return self._checked(name, function, answer, (None, "ok", "again", "die"))
+        news = None
+        try:
+            while True:
+                try:
+                    wanted = self._guarded(name, answer.send, news)
+                except StopIteration as end:
+                    return self._checked(name, function, end.value, (None, "ok", "again", "die"))
+                news = None
+                if wanted is not None:
+                    if not isinstance(wanted, (Command, Standard)):
+                        self._checked(name, function, wanted, ())
+                    news = yield wanted
+        finally:
+            self._guarded(name, answer.close)
+
+    def collect(self, command, events, status):
+        """Return what the function `collect` says of a command that has ended, or None."""
+        if "collect" not in self.names:
+            return None
+        job = SimpleNamespace(argv=[os.fsdecode(word) for word in command.argv], events=[self.event(event) for event in events],
+                              config=self.config)
+        function = self._names["collect"]
+        return self._checked("collect", function, self._guarded("collect", function, job, status), (None, "ok", "again", "die"))
+
+    def _checked(self, name, function, answer, allowed):
+        if answer not in allowed:
+            code = getattr(function, "__code__", None)
+            raise ScriptError("%s:%d: %s: answers %s; allowed: %s" % (
+                show(self._filename), code.co_firstlineno if code else 1, name, show(repr(answer)[:100]), _ANSWERS))
+        return answer
+
+    def name_of(self, function):
+        """Return what a function is called, for people."""
+        return function if isinstance(function, str) else getattr(function, "__name__", "a function")
+
+    def _guarded(self, name, function, *arguments):
+        """Call a function; what it raises, but for StopIteration, becomes a ScriptError."""
+        self._running, self._warned = name, False
+        signal.signal(signal.SIGALRM, self._on_time)
+        signal.setitimer(signal.ITIMER_REAL, WARN_AFTER, END_AFTER - WARN_AFTER)
+        try:
+            return function(*arguments)
+        except StopIteration:
+            raise
+        except (Exception, SystemExit, GeneratorExit, Hangs) as error:
+            line, place = 0, error.__traceback__
+            while place is not None:
+                if place.tb_frame.f_code.co_filename == self._filename:
+                    line = place.tb_lineno
+                place = place.tb_next
+            raise ScriptError("%s:%d: %s: %s" % (show(self._filename), line, name, show(": ".join(
+                filter(None, (type(error).__name__, str(error))))))) from None
+        finally:
+            self._running = None
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _on_time(self, _number, frame):
+        """Tell of a function that does not come back, and end it the next time (the handler of SIGALRM).
+
+        It does more than a handler of ours should, as nothing else can run here now.
+        """
+        if self._running is None:
+            return
+        if self._warned:
+            raise Hangs("no end after %d s" % END_AFTER)
+        self._warned = True
+        while frame is not None and frame.f_code.co_filename != self._filename:
+            frame = frame.f_back
+        self._log("Warn", "%s: %s:%d: %s has been running for %d s, and all else waits for it: let spawn(…) do what takes long"
+                  % (self.config.name, show(self._filename), frame.f_lineno if frame else 0, self._running, WARN_AFTER))
+
+    # ---- what a script sees ------------------------------------------------------------------
+
+    def event(self, event):
+        """Return an Event as a script sees it."""
+        seen = Event(event, self.config)
+        if event.kind is Kind.MOVE:
+            seen.origin = Event(event, self.config, event.origin)
+        return seen
+
+    def inbox(self, inbox):
+        """Return an Inbox as a script sees it."""
+        return Inbox(inbox, self)
+
+    def standard(self, mode):
+        """Return a standard mode; raise ValueError where the sync's target is not for it."""
+        if mode not in self._modes:
+            self._modes[mode] = self._make(mode)
+        return self._modes[mode]
+
+    def _say(self, category, text):
+        if category not in SHOWN + DEBUG:
+            raise ValueError("log category %r; allowed: %s" % (category, ", ".join(SHOWN + DEBUG)))
+        for line in str(text).splitlines() or [""]:
+            self._log(category, "%s: %s" % (self.config.name, show(line)))
+
+    def _terminate(self, code=0):
+        if not isinstance(code, int) or not 0 <= code <= 255:
+            raise ValueError("terminate(%r): allowed: 0 to 255" % (code,))
+        self.ends = code
+
+    def _alarm(self, seconds, function):
+        if not callable(function):
+            raise TypeError("alarm: %r is no function" % (function,))
+        self._count += 1
+        heapq.heappush(self._alarms, (time.monotonic() + max(float(seconds), 0.0), self._count, function))
+
+    @property
+    def next_alarm(self):
+        """When a function wants to be called next (`time.monotonic`), or None."""
+        return self._alarms[0][0] if self._alarms else None
+
+    def take_alarm(self, _now):
+        """Return the function that wants to be called first."""
+        return heapq.heappop(self._alarms)[2]
+
+
+def _spawn(argv, stdin=None):
+    """Return what lets a program run. argv: list of str, bytes or paths; stdin: str, bytes or None (nothing)."""
+    if isinstance(argv, (str, bytes)) or not argv:
+        raise TypeError("spawn: %r is no list of a program and its arguments (shell takes a text)" % (argv,))
+    words = [os.fsencode(word) for word in argv]
+    if any(b"\0" in word for word in words):
+        raise ValueError("spawn: an argument holds a null byte")
+    return Command(words, os.fsencode(stdin) if isinstance(stdin, str) else None if stdin is None else bytes(stdin))
+
+
+def _shell(command, *args, stdin=None):
+    """Return what lets /bin/sh run a text, in which "$1", "$2" … are the args."""
+    return _spawn(["/bin/sh", "-c", command, "sh", *args], stdin)
