@@ -10,7 +10,8 @@ import os
 import time
 
 from lsyncd_lite.errors import Fatal, reason
-from lsyncd_lite.mirror.change import Seen, words_for
+from lsyncd_lite.mirror.change import words_for
+from lsyncd_lite.mirror.events import Seen
 from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.paths import below, show
 from lsyncd_lite.watch.tree import Tree

@@ -11,28 +11,10 @@ Marks combine by "|". What the watch tells of one read is {directory: {name: (ma
 is_dir)}}: absolute directories, each with the names in it (b"": the directory itself)
 and whether what has changed was a directory (True, False; None: it was both). Renames
 within the tree stand between these, in order, as Moves where somebody wants them, and so
-does Seen, which tells what has happened to a path, for those who act on that.
+does Seen (see events.py), which tells what has happened to a path, for those who act on that.
 """
 
-import enum
-from collections import namedtuple
-
 PLACE, WHOLE, FRESH, NEW = 0, 1, 2, 4
-
-
-class Kind(enum.Enum):
-    """What has happened to a path, in lsyncd's words."""
-
-    CREATE = "Create"    # it is there; a directory with all it holds, a file when it is written and closed
-    MODIFY = "Modify"    # it was written
-    ATTRIB = "Attrib"    # its mode, owner or times were set
-    DELETE = "Delete"
-    MOVE = "Move"        # from an origin within the same tree
-    UNKNOWN = "Unknown"  # whether it is there has to be looked at: a creation or a deletion
-
-
-# Something that has happened: a Kind, an absolute path, and whether that is, or was, a directory.
-Seen = namedtuple("Seen", "kind path is_dir")
 
 
 def words_for(marks):

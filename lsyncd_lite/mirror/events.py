@@ -7,10 +7,26 @@ costs O(depth of the path) and the number of events it is related to, never O(le
 the queue). Knows nothing of files and jobs.
 """
 
+import enum
 import heapq
+from collections import namedtuple
 
-from lsyncd_lite.mirror.change import Kind
 from lsyncd_lite.paths import split
+
+
+class Kind(enum.Enum):
+    """What has happened to a path, in lsyncd's words."""
+
+    CREATE = "Create"    # it is there; a directory with all it holds, a file when it is written and closed
+    MODIFY = "Modify"    # it was written
+    ATTRIB = "Attrib"    # its mode, owner or times were set
+    DELETE = "Delete"
+    MOVE = "Move"        # from an origin within the same tree
+    UNKNOWN = "Unknown"  # whether it is there has to be looked at: a creation or a deletion
+
+
+# Something that has happened, as the watch tells it: a Kind, an absolute path, and whether that is, or was, a directory.
+Seen = namedtuple("Seen", "kind path is_dir")
 
 CREATE, MODIFY, ATTRIB, DELETE, MOVE, UNKNOWN = Kind
 

@@ -8,8 +8,7 @@ are not forgotten before that, and related ones wait for it.
 import stat
 from collections import namedtuple
 
-from lsyncd_lite.mirror.change import Kind
-from lsyncd_lite.mirror.events import Events
+from lsyncd_lite.mirror.events import Events, Kind
 from lsyncd_lite.mirror.job import LOST, Job, Verdict
 from lsyncd_lite.mirror.pair import AT_ONCE, FAILED_RETRY, Outcome, Pair, earliest
 from lsyncd_lite.paths import below, join, split

@@ -5,7 +5,7 @@ means is the user's to say: one that is not listed in `exitcodes` is ignored, bu
 the start-up's, which has to be 0.
 """
 
-from lsyncd_lite.mirror.change import Kind
+from lsyncd_lite.mirror.events import Kind
 from lsyncd_lite.mirror.job import ACTION, Job, Verdict
 from lsyncd_lite.mirror.pair import how, in_directory
 from lsyncd_lite.paths import show, split

@@ -7,7 +7,8 @@ is decided here; the calling itself, and what a script sees, is system/script.py
 from collections import deque, namedtuple
 
 from lsyncd_lite.errors import ScriptError
-from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE, Kind
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
+from lsyncd_lite.mirror.events import Kind
 from lsyncd_lite.mirror.exec import judge
 from lsyncd_lite.mirror.job import ACTION, Job, Verdict
 

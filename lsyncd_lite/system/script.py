@@ -13,7 +13,7 @@ import time
 from types import GeneratorType, SimpleNamespace
 
 from lsyncd_lite.errors import ScriptError
-from lsyncd_lite.mirror.change import Kind
+from lsyncd_lite.mirror.events import Kind
 from lsyncd_lite.mirror.script import FUNCTIONS, Command, Standard
 from lsyncd_lite.mirror.pair import in_directory
 from lsyncd_lite.paths import show, split

@@ -12,7 +12,8 @@ import gc
 import os
 import stat
 
-from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE, Kind, Seen
+from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
+from lsyncd_lite.mirror.events import Kind, Seen
 from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.paths import join, show
 from lsyncd_lite.watch import inotify
