@@ -117,9 +117,9 @@ class Daemon:
         connects on its own, one after the other: sshd drops those that come in crowds.
         """
         name = sync.mode.connection
-        if name is None:
+        if name is None or not sync.connects:
             return False
-        began = [job.began for other in self._syncs if other.mode.connection == name for job in other.running]
+        began = [at for other in self._syncs if other.mode.connection == name for at in other.connecting]
         if not began:
             return False
         wait = 0.0 if len(began) < SESSIONS else GATE_CROWD

@@ -9,7 +9,7 @@ import re
 import shlex
 from collections import namedtuple
 
-from lsyncd_lite.paths import to_bytes
+from lsyncd_lite.paths import show, to_bytes
 
 # What a variable may be called; in onMove those of a path may have "o." or "d." before them.
 OF_SYNC = ("source", "target")
@@ -18,6 +18,11 @@ OF_PATH = ("path", "pathname", "pathdir", "sourcePath", "sourcePathname", "sourc
 _NAMES = "|".join(sorted(OF_SYNC + OF_PATH, key=len, reverse=True))
 _VARIABLE = re.compile(r"\^((?:[od]\.)?(?:%s))(?![A-Za-z])" % _NAMES)
 _LIKE_ONE = re.compile(r"\^((?:[od]\.)?[A-Za-z]{4,})")
+
+# Programs that read an argument as code, and what hands them one within a text for a shell.
+_SHELLS = {b"sh", b"ash", b"bash", b"busybox", b"dash", b"fish", b"ksh", b"mksh", b"tcsh", b"csh", b"zsh", b"su"}
+_HANDS_ON = re.compile(r"\b((?:eval|ssh|su)\b(?=[^\n;|&]*?{0})|(?:ba|da|k|mk|z|c|tc|fi)?sh\s+-\w*c(?=\s+(?:'[^']*?|\"[^\"]*?)?{0}))"
+                       .format(r"\^(?:[od]\.)?(?:%s)(?![A-Za-z])" % _NAMES))
 
 # What counts where a shell's text is read: an escaped character, quotes, what begins and ends another
 # text within this one, a comment, a variable.
@@ -43,7 +48,14 @@ def parse(text):
     """Return the Command that a text (str) stands for; raise ValueError with a sentence for what it cannot be."""
     text = text.strip()
     if text.startswith("/"):
-        return Command(tuple(map(_parts, shlex.split(text))))
+        command = Command(tuple(map(_parts, shlex.split(text))))
+        fixed = [b"" if any(isinstance(part, str) for part in word) else b"".join(word) for word in command.words]
+        for word, option, code in zip(fixed, fixed[1:], command.words[2:]):
+            names = [part for part in code if isinstance(part, str)]
+            if names and word.rpartition(b"/")[2] in _SHELLS and re.fullmatch(b"-[a-z]*c", option):
+                raise ValueError("what ^%s stands for would be read as code; leave out %s %s, or give it as an argument after the "
+                                 "text, in which it is \"$1\"" % (names[0], show(word), show(option)))
+        return command
     script, names = _script(text)
     return Command(((b"/bin/sh",), (b"-c",), (to_bytes(script),), (b"sh",), *[(name,) for name in names]))
 
@@ -51,6 +63,8 @@ def parse(text):
 def doubts(text):
     """Yield a sentence for all that is allowed and looks like a mistake."""
     import difflib
+    for found in _HANDS_ON.finditer(text):
+        yield "%s reads its arguments as code, and a name may hold $(…)" % found.group()
     for found in _LIKE_ONE.finditer(text):
         if not _VARIABLE.match(text, found.start()):
             prefix, name = re.fullmatch(r"([od]\.)?(.*)", found.group(1)).groups()

@@ -155,7 +155,8 @@ class EventSync(Pair):
                 self.queue.put_back([event], now + GLANCE)
             return False
         event.gone = False
-        if event.found and 0 <= wall - max(facts.st_mtime, facts.st_ctime) < YOUNG and not self.stopping:
+        if event.found and not self.stopping and 0 <= wall - max(facts.st_mtime, facts.st_ctime) < YOUNG and (
+                not event.is_dir or now - event.since < YOUNG):  # a file may be half written
             self.queue.put_back([event], now + YOUNG)
             return False
         if event.kind is Kind.CREATE and event.is_dir:
@@ -195,7 +196,7 @@ class EventSync(Pair):
         elif work.verdict is None:
             following = self._step(work, (status, output))
             if following is not None:
-                self._next.append(following)
+                self._stage(following, now)
                 if job in self._before_stop:
                     self._before_stop.add(following)
                 return None

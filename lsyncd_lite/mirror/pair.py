@@ -157,6 +157,11 @@ class Pair:
         self.running.add(job)
         return job
 
+    def _stage(self, job, now):
+        """Let a job be the next to run."""
+        self._next.append(job)
+        self._begin(job, now)
+
     # ---- jobs come back ----------------------------------------------------------------------
 
     def on_exit(self, job, status, output, now, wall):
@@ -176,8 +181,7 @@ class Pair:
             if hook in self._before_stop:
                 self._before_stop.add(job)
             if status == 0:
-                self.running.add(job)
-                self._next.append(job)
+                self._stage(job, now)
                 return Outcome(Verdict.OK, None, False)
             told = Verdict.AGAIN, "onBatch.before %s" % how(status, output)
         attempt = self._attempt(job)
@@ -185,16 +189,15 @@ class Pair:
         outcome = self._judge(job, status, output, now, wall, told)
         if outcome is not None and job.purpose != PROBE and told is None:
             if outcome.verdict in (Verdict.OK, Verdict.LOOK) and job.purpose != LOST:
-                self._after(paths, status, attempt)
+                self._after(paths, status, attempt, now)
             elif outcome.verdict in (Verdict.PARTIAL, Verdict.AGAIN, Verdict.DIE) and self.config.onBatch.failed is not None:
-                self._next.append(self._hook("failed", paths, status, attempt))
-        self.running.update(self._next)
+                self._stage(self._hook("failed", paths, status, attempt), now)
         return outcome or Outcome(Verdict.OK, None, False)
 
-    def _after(self, paths, status, attempt):
+    def _after(self, paths, status, attempt, now):
         """Let onBatch.after run next, for what it was told of in vain, too."""
         if self.config.onBatch.after is not None:
-            self._next.append(self._hook("after", list({**self._owed, **dict.fromkeys(paths)}), status, attempt))
+            self._stage(self._hook("after", list({**self._owed, **dict.fromkeys(paths)}), status, attempt), now)
             self._owed, self._owed_at = {}, None
 
     def _on_answer(self, status, output, now):
@@ -276,6 +279,16 @@ class Pair:
         if not self.absent:
             self.retry_at = None
         self._unplan()
+
+    @property
+    def connecting(self):
+        """When the jobs began (a list) that run and may be making the connection of the sync."""
+        return [job.began for job in self.running.difference(self._next) if job.purpose not in (HOOK, GATE)]
+
+    @property
+    def connects(self):
+        """Whether the next job may use that connection."""
+        return not self._next or self._next[0].purpose != HOOK
 
     @property
     def busy(self):
