@@ -51,7 +51,7 @@ class Event:
     """
 
     __slots__ = ("kind", "path", "origin", "is_dir", "since", "due", "attempts", "found", "gone",
-                 "order", "waits", "followers", "taken")
+                 "order", "waits", "followers", "taken", "released")
 
     def __init__(self, kind, path, is_dir, since, due, origin=None):
         self.kind = kind
@@ -65,7 +65,7 @@ class Event:
         self.order = None    # later ones have higher ones; None: it is not queued any more
         self.waits = 0       # for so many
         self.followers = []  # those that wait for it
-        self.taken = False
+        self.taken = self.released = False
 
     @property
     def paths(self):
@@ -120,10 +120,47 @@ class Events:
             self.done(last)  # a deletion comes after what has happened below
             event = Event(DELETE, path, is_dir, last.since, last.due)
         if event.kind is DELETE and is_dir:
-            for below in self._below(path):
-                if not below.taken and below.kind not in (DELETE, MOVE):
-                    self.done(below)
+            self._turn_moves(path)
+            if self._is_deleted(path):
+                return
+            self._drop(path, 0, (DELETE, MOVE))
+        self._lead_to(path, now, due)
         self._insert(event)
+
+    def _is_deleted(self, path):
+        """Tell whether a deletion of a directory waits already, and forget what has happened below since."""
+        here = self._at(path)
+        if not here or here[-1].kind is not DELETE or not self._may_change(here[-1], True) or any(
+                event.kind is MOVE for event in self._below(path)):
+            return False
+        self._drop(path, here[-1].order, ())
+        return True
+
+    def _turn_moves(self, path):
+        """Make deletions of the renames into a directory that is deleted, maybe before it was made."""
+        for event in self._below(path):
+            if event.kind is MOVE and not event.taken and event.path.startswith(path + b"/"):
+                self._forget(event.path, event)
+                event.kind, event.path, event.origin = DELETE, event.origin, None
+
+    def _drop(self, path, order, kept):
+        """Forget what waits below a path and came after an order, but for some kinds."""
+        for below in self._below(path):
+            if not below.taken and below.order > order and below.kind not in kept:
+                self.done(below)
+
+    def _lead_to(self, path, now, due):
+        """Queue the directories between one that is still to be told of and a path: these were not told of, either."""
+        between, directory = [], split(path)[0]
+        while directory:
+            told = next((event for event in reversed(self._at(directory)) if event.kind in (CREATE, UNKNOWN)), None)
+            if told is not None and told.is_dir and not told.taken:
+                for untold in reversed(between):
+                    if not any(event.order > told.order for event in self._at(untold)):
+                        self._insert(Event(CREATE, untold, True, now, due))
+                return
+            between.append(directory)
+            directory = split(directory)[0]
 
     def _may_change(self, event, is_dir):
         """Tell whether an Event that waits can stand for what happens now, too, in its place in the order."""
@@ -132,6 +169,7 @@ class Events:
 
     def add_move(self, origin, place, is_dir, now, due):
         """Queue a rename."""
+        self._lead_to(place, now, due)
         self._insert(Event(MOVE, place, is_dir, now, due, origin))
 
     def is_clean(self, path):
@@ -164,7 +202,7 @@ class Events:
             other.waits -= 1
             if other.order is not None:
                 self._offer(other)
-        event.followers = []
+        event.followers, event.released = [], True
 
     def done(self, event):
         """Forget an Event."""
@@ -185,13 +223,21 @@ class Events:
                     if other.order < event.order and event not in other.followers[-1:]:
                         other.followers.append(event)
                         event.waits += 1
+            if event.released:  # and what did not go with it, for it
+                known = set(event.followers)
+                for other in (other for path in event.paths for other in self._related(path)):
+                    if other.order > event.order and not other.taken and other not in known:
+                        known.add(other)
+                        event.followers.append(other)
+                        other.waits += 1
+                event.released = False
             self._offer(event)
 
     def hurry(self, now, all_of_them=False):
         """Let wait no more what waits for its time only; all_of_them: whatever its reason."""
         for event in self:
-            if not event.taken and (all_of_them or not event.is_patient):
-                event.due = now if event.due is None else min(event.due, now)
+            if not event.taken and (all_of_them or not event.is_patient) and (event.due is None or event.due > now):
+                event.due = now
                 self._offer(event)
 
     # ---- order -------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ class EventSync(Pair):
         self.starting = mode.has_startup and (config.init or onepass)
         self._must_start = self.starting and not insist
         self.begins_again = mode.has_startup
+        self._hurries = False  # too much waits: nothing waits for its time
 
     # ---- what has happened comes in ----------------------------------------------------------
 
@@ -81,14 +82,18 @@ class EventSync(Pair):
         if self.begins_again and not self.stopping:
             self.starting = True
 
-    def _add(self, kind, path, is_dir, now, wait=0.0):
-        self.queue.add(kind, path, is_dir, now, max(now + wait, self._due_after(now)), wait > 0)
+    def _add(self, kind, path, is_dir, now):
+        self.queue.add(kind, path, is_dir, now, self._due_after(now))
 
     def _due_after(self, now):
-        """Return when what is told of now is due; when too much waits, nothing waits for its time."""
+        """Return when what is told of now is due; when too much waits, or at the end, nothing waits for its time."""
+        if self.stopping:
+            return now
         if len(self.queue) < self.config.maxDelays:
+            self._hurries = False
             return now + self.config.delay
-        if len(self.queue) == self.config.maxDelays:
+        if not self._hurries:
+            self._hurries = True
             self.queue.hurry(now)
         return now
 
@@ -161,7 +166,7 @@ class EventSync(Pair):
             return False
         if event.kind is Kind.CREATE and event.is_dir:
             for name, is_dir in source.names(event.path):
-                self._add(Kind.CREATE, join(event.path, name), is_dir, now, GLANCE)
+                self.queue.add(Kind.CREATE, join(event.path, name), is_dir, now, now + GLANCE * (not self.stopping), True)
         return True
 
     def _start(self, work):
