@@ -11,8 +11,6 @@ import time
 from lsyncd_lite.config.config import as_mode
 from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, reason
 from lsyncd_lite.mirror.direct import Direct
-from lsyncd_lite.mirror.eventsync import EventSync
-from lsyncd_lite.mirror.exec import Exec
 from lsyncd_lite.mirror.job import FULL, LOST, Verdict
 from lsyncd_lite.mirror.rsync import DETAIL, Rsync
 from lsyncd_lite.mirror.rsyncssh import RsyncSsh
@@ -270,7 +268,9 @@ class Daemon:
                 sync.config = wanted
                 sync.try_now(now)
             else:
-                kind = EventSync if wanted.mode in ("exec", "script") else Sync
+                kind = Sync
+                if wanted.mode in ("exec", "script"):
+                    from lsyncd_lite.mirror.eventsync import EventSync as kind
                 sync = kind(wanted, mode, now, time.time(), _jitter, insist, config.settings.onepass)
             syncs.append(sync)
         for sync in left:
@@ -315,6 +315,7 @@ class Daemon:
     def _mode(self, wanted):
         """Return the mode of a SyncConfig; raise ScriptError."""
         if wanted.mode == "exec":
+            from lsyncd_lite.mirror.exec import Exec
             return Exec(wanted)
         if wanted.mode == "script":
             from lsyncd_lite.mirror.script import Script

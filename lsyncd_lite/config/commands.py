@@ -6,7 +6,6 @@ called, not what they stand for.
 """
 
 import re
-import shlex
 from collections import namedtuple
 
 from lsyncd_lite.paths import show, to_bytes
@@ -48,6 +47,7 @@ def parse(text):
     """Return the Command that a text (str) stands for; raise ValueError with a sentence for what it cannot be."""
     text = text.strip()
     if text.startswith("/"):
+        import shlex
         command = Command(tuple(map(_parts, shlex.split(text))))
         fixed = [b"" if any(isinstance(part, str) for part in word) else b"".join(word) for word in command.words]
         for word, option, code in zip(fixed, fixed[1:], command.words[2:]):

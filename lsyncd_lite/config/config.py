@@ -9,7 +9,7 @@ import os
 import re
 from types import SimpleNamespace
 
-from lsyncd_lite.config import commands, settings, targets
+from lsyncd_lite.config import settings, targets
 from lsyncd_lite.config.section import Entry, Section
 from lsyncd_lite.errors import ConfigError, reason
 from lsyncd_lite.paths import below, show, to_bytes, to_text
@@ -223,9 +223,8 @@ class _Builder:
     def _commands(self, values, places):
         """Return {key: Command} of the commands among values; what they may use depends on what they are for."""
         found = {}
-        for name, key in settings.scope("sync").items():
-            if key.kind is not settings.COMMAND or name not in values:
-                continue
+        for name in [name for name, key in settings.scope("sync").items() if key.kind is settings.COMMAND and name in values]:
+            from lsyncd_lite.config import commands  # for those who have some
             try:
                 found[name] = command = commands.parse(values[name])
             except ValueError as error:  # of shlex: a quotation that does not end
