@@ -435,7 +435,7 @@ class Daemon:
                     self._log("Warn", "%s: %d changes were not sent" % (sync.config.name, sync.pending))
             self._log("Normal", "ended by %s" % self._stop[1])
             return self._stop[0]
-        failed = [sync for sync in self._syncs if sync.pending]
+        failed = [sync for sync in self._syncs if sync.pending or sync.failed]
         for sync in failed:
             self._log("Error", "%s: not everything is mirrored: %s" % (sync.config.name, sync.last_error))
         return 255 if failed else 0

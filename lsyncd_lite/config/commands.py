@@ -20,12 +20,12 @@ _LIKE_ONE = re.compile(r"\^((?:[od]\.)?[A-Za-z]{4,})")
 
 # Programs that read an argument as code, and what hands them one within a text for a shell.
 _SHELLS = {b"sh", b"ash", b"bash", b"busybox", b"dash", b"fish", b"ksh", b"mksh", b"tcsh", b"csh", b"zsh", b"su"}
-_HANDS_ON = re.compile(r"\b((?:eval|ssh|su)\b(?=[^\n;|&]*?{0})|(?:ba|da|k|mk|z|c|tc|fi)?sh\s+-\w*c(?=\s+(?:'[^']*?|\"[^\"]*?)?{0}))"
+_HANDS_ON = re.compile(r"(?<![\w.-])((?:eval|ssh|su)(?![\w.-])(?=[^\n;|&]*?{0})|(?:ba|da|k|mk|z|c|tc|fi)?sh\s+-\w*c(?=\s+(?:'[^']*?|\"[^\"]*?)?{0}))"
                        .format(r"\^(?:[od]\.)?(?:%s)(?![A-Za-z])" % _NAMES))
 
 # What counts where a shell's text is read: an escaped character, quotes, what begins and ends another
 # text within this one, a comment, a variable.
-_TOKEN = re.compile(r"\\.|['\"`()]|\$\(|(?:(?<=\s)|^)#|" + _VARIABLE.pattern, re.S | re.M)
+_TOKEN = re.compile(r"\\.|['\"`()]|\$\(|(?:(?<=[\s;&|()])|^)#|" + _VARIABLE.pattern, re.S | re.M)
 
 
 class Command(namedtuple("Command", "words")):

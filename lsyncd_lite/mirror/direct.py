@@ -82,12 +82,12 @@ class Direct:
     def _few(self, entries, source, settled, wall):
         """Return the Jobs for new content, or the removal, of a few files of one directory; None for all else.
 
-        A file with a time that the target may know is not for cp: where it is equal
+        (With commands around each job there is to be one.) A file with a time that the target may know is not for cp: where it is equal
         already, copying would make two mirrors in both directions echo for ever.
         """
         directory = split(entries[0][0])[0]
         if (len(entries) > _FEW or not self._sound or not self._gnu or self.config.direct.atomic
-                or self.config.maxProcesses > 1 or any(split(path)[0] != directory for path, _marks in entries)):
+                or self.config.maxProcesses > 1 or self.config.onBatch.before or self.config.onBatch.after or any(split(path)[0] != directory for path, _marks in entries)):
             return None
         parent = directory
         while True:

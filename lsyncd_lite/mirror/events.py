@@ -106,6 +106,8 @@ class Events:
         last = here[-1] if here and self._may_change(here[-1], is_dir) else None
         left = COMBINED.get((last.kind, kind)) if last is not None else None
         if left is None or is_dir and (last.kind, kind) == (DELETE, CREATE):
+            if found and here:  # the kernel tells of the rest
+                return
             event = Event(kind, path, is_dir, now, due)
             event.found = found
         else:
@@ -143,6 +145,14 @@ class Events:
                 self._forget(event.path, event)
                 event.kind, event.path, event.origin = DELETE, event.origin, None
 
+    def split(self, event, now, due):
+        """Make of a rename that may have been done two places to look at; they are tried when it would have been."""
+        self.done(event)
+        for path in event.paths:
+            self.add(UNKNOWN, path, event.is_dir, now, due)
+            for other in self._at(path)[-1:]:
+                other.attempts = max(other.attempts, event.attempts)
+
     def _drop(self, path, order, kept):
         """Forget what waits below a path and came after an order, but for some kinds."""
         for below in self._below(path):
@@ -154,7 +164,7 @@ class Events:
         between, directory = [], split(path)[0]
         while directory:
             told = next((event for event in reversed(self._at(directory)) if event.kind in (CREATE, UNKNOWN)), None)
-            if told is not None and told.is_dir and not told.taken:
+            if told is not None and self._may_change(told, True):
                 for untold in reversed(between):
                     if not any(event.order > told.order for event in self._at(untold)):
                         self._insert(Event(CREATE, untold, True, now, due))
@@ -174,7 +184,7 @@ class Events:
 
     def is_clean(self, path):
         """Tell whether nothing is known that makes a path, or what is below it, another than it was last told."""
-        return not self._below(path) and not any(event.kind in (CREATE, UNKNOWN) for event in self._above(path))
+        return not self._below(path) and not any(event.kind in (CREATE, UNKNOWN, MOVE) for event in self._above(path))
 
     def next_due(self):
         """Return when the next may be taken; None: not before something happens."""
@@ -186,12 +196,18 @@ class Events:
             heapq.heappop(self._ready)  # it has another time by now, or waits, or is done
         return None
 
-    def take(self, now):
-        """Return the first Event that may be taken, or None; it stays queued, and others wait for it."""
+    def take(self, now, newest=False):
+        """Return the first Event that may be taken, or None; it stays queued, and others wait for it.
+
+        newest: rather the last one of those that were never tried.
+        """
         due = self.next_due()
         if due is None or due > now:
             return None
-        event = self._events[heapq.heappop(self._ready)[1]]
+        event = self._events[self._ready[0][1]]
+        if newest:
+            event = next((other for other in reversed(list(self)) if other.due is not None and other.due <= now
+                          and not (other.taken or other.waits or other.attempts)), event)
         event.taken = True
         self._taken += 1
         return event

@@ -52,6 +52,8 @@ class EventSync(Pair):
         self.starting = mode.has_startup and (config.init or onepass)
         self._must_start = self.starting and not insist
         self.begins_again = mode.has_startup
+        self._unstarted = False    # the start-up was given up
+        self._start_again = False  # changes were lost while the start-up ran
         self._hurries = False  # too much waits: nothing waits for its time
 
     # ---- what has happened comes in ----------------------------------------------------------
@@ -68,6 +70,8 @@ class EventSync(Pair):
     def offer_move(self, move, now):
         """Take a Move between absolute paths; one of what may not be as it was told is a deletion and a creation."""
         origin, place = (below(path, self.config.source) for path in move[:2])
+        if not place and below(self.config.source, move.place) is not None:
+            self.want_full(now)
         known = [bool(path) and not self.filter.excludes(*split(path), move.is_dir) for path in (origin, place)]
         if all(known) and self.takes_moves and self.queue.is_clean(origin) and not (move.is_dir and self.filter.positional):
             self.queue.add_move(origin, place, move.is_dir, now, self._due_after(now))
@@ -80,6 +84,7 @@ class EventSync(Pair):
     def want_full(self, now):
         """Begin again: what has happened is not known."""
         if self.begins_again and not self.stopping:
+            self._start_again = self.starting and bool(self.running)
             self.starting = True
 
     def _add(self, kind, path, is_dir, now):
@@ -110,21 +115,21 @@ class EventSync(Pair):
     def _take(self, now, wall, source):
         look = Look(source, float("inf") if self.running else self._settled, wall)
         if self.starting:
-            return self._start(Work([], self.mode.startup(look), True))
+            return self._start(Work([], self.mode.startup(look), True), now)
         alarm = self.mode.next_alarm
         if alarm is not None and alarm <= now and not self.stopping:
-            return self._start(Work([], self.mode.alarm(now, look)))
+            return self._start(Work([], self.mode.alarm(now, look)), now)
         if self.mode.takes_batches:
             return self._take_batch(now, look)
         for _turn in range(LONGEST):
-            event = self.queue.take(now)
+            event = self.queue.take(now, self._failures >= TROUBLE)  # if anything works it is something new
             if event is None:
                 return None
-            if not self._is_there(event, now, wall, source):
+            if not self._is_there(event, now, look):
                 continue
             steps = self.mode.work(event, look)
             if steps is not None:
-                return self._start(Work([event], steps))
+                return self._start(Work([event], steps), now)
             self.queue.done(event)
         return None
 
@@ -134,22 +139,25 @@ class EventSync(Pair):
             event = self.queue.take(now)
             if event is None:
                 break
-            if self._is_there(event, now, look.wall, look.source):
+            if self._is_there(event, now, look):
                 inbox.left.append(event)
                 self.queue.release(event)
         if not inbox.left:
             return None
-        job = self._start(Work(inbox.taken, self.mode.batch(inbox, look)))
+        job = self._start(Work(inbox.taken, self.mode.batch(inbox, look)), now)
         self.queue.put_back(inbox.left, now + max(self.config.delay, 1.0))
         inbox.left.clear()
         return job
 
-    def _is_there(self, event, now, wall, source):
+    def _is_there(self, event, now, look):
         """Look at what an event is about; where it is not (yet) for the mode, deal with it and return False."""
-        facts = source.lstat(event.path)
+        facts = look.source.lstat(event.path)
         if event.kind is Kind.UNKNOWN:
-            event.kind = Kind.DELETE if facts is None else Kind.CREATE
-            event.is_dir = event.is_dir if facts is None else stat.S_ISDIR(facts.st_mode)
+            is_dir = facts is not None and stat.S_ISDIR(facts.st_mode)
+            event.kind = Kind.CREATE if facts is not None and not is_dir else Kind.DELETE
+            if is_dir:  # maybe another one than it was
+                self.queue.add(Kind.CREATE, event.path, True, now, now)
+            event.is_dir = event.is_dir if facts is None else is_dir
         if event.kind in (Kind.DELETE, Kind.MOVE):
             return True
         if facts is None or stat.S_ISDIR(facts.st_mode) != event.is_dir:
@@ -160,20 +168,20 @@ class EventSync(Pair):
                 self.queue.put_back([event], now + GLANCE)
             return False
         event.gone = False
-        if event.found and not self.stopping and 0 <= wall - max(facts.st_mtime, facts.st_ctime) < YOUNG and (
+        if event.found and not self.stopping and 0 <= look.wall - max(facts.st_mtime, facts.st_ctime) < YOUNG and (
                 not event.is_dir or now - event.since < YOUNG):  # a file may be half written
             self.queue.put_back([event], now + YOUNG)
             return False
         if event.kind is Kind.CREATE and event.is_dir:
-            for name, is_dir in source.names(event.path):
+            for name, is_dir in look.source.names(event.path):
                 self.queue.add(Kind.CREATE, join(event.path, name), is_dir, now, now + GLANCE * (not self.stopping), True)
         return True
 
-    def _start(self, work):
+    def _start(self, work, now):
         """Return the first Job of a Work; where it has none, and has not failed, note its end and return None."""
         job = self._step(work, None)
         if job is None and work.verdict[0] is Verdict.OK and not work.alone:
-            self._ended(work)
+            self._ended(work, now)
             return None
         return job or self._job_of(work, Job(None, None, [], LOST))
 
@@ -211,7 +219,7 @@ class EventSync(Pair):
         if work.alone:
             return self._started(verdict, words, now, wall, job)
         if verdict is Verdict.OK:
-            self._ended(work)
+            self._ended(work, now)
             self.last_success = wall
             return Outcome(verdict, words, False)
         if verdict in (Verdict.LOOK, Verdict.REDO):
@@ -219,26 +227,30 @@ class EventSync(Pair):
             return Outcome(verdict, words, False)
         self.last_error, self.failing_since = words, self.failing_since or wall
         if job in self._before_stop:  # what is pending gets one try after the stop
-            self.queue.put_back(work.events, now)
+            self._put_back(work.events, now, now)
             return Outcome(verdict, words, False)
+        self._failures += 1
         for event in work.events:
             event.attempts += 1
         again = now + self._back_off(max([event.attempts for event in work.events], default=1))
-        self.queue.put_back(work.events, None if self.stopping else again)
-        self._failures += 1
-        if verdict is Verdict.DIE:
+        if not self.stopping and verdict is Verdict.DIE:
             self.failed = True
             self.retry_at = now + FAILED_RETRY
-        elif self._failures >= TROUBLE:
+        elif not self.stopping and self._failures >= TROUBLE:
             self.retry_at = now + self._back_off(self._failures - TROUBLE + 1)
-        if self.stopping:  # the others still get theirs
-            self.retry_at = None
+        self._put_back(work.events, now, None if self.stopping else again)
         return Outcome(verdict, words, False)
+
+    def _put_back(self, events, now, due):
+        self.queue.put_back(events, due)
+        for event in events:
+            if event.kind is Kind.MOVE:  # nobody knows whether it was done
+                self.queue.split(event, now, due)
 
     def _started(self, verdict, words, now, wall, job):
         """Return the Outcome of the start-up."""
         if verdict in (Verdict.OK, Verdict.LOOK):
-            self.starting = False
+            self.starting, self._start_again = self._start_again, False
             self.last_success = wall
             self._works()
             return Outcome(Verdict.OK, words or "start-up finished after %.1f s" % (now - job.began), False)
@@ -249,11 +261,11 @@ class EventSync(Pair):
             self.retry_at = now + (FAILED_RETRY if self.failed else self._back_off(self._failures))
         return Outcome(verdict, words, verdict is not Verdict.REDO and self._must_start)
 
-    def _ended(self, work):
+    def _ended(self, work, now):
         for event in work.events:
             self.queue.done(event)
-        if self._failures >= TROUBLE:  # it works again for all of them
-            self.queue.hurry(AT_ONCE, True)
+        if self._failures >= TROUBLE and not self.stopping:  # it works again for all of them
+            self.queue.hurry(now, True)
         self._works()
 
     def _works(self):
@@ -279,10 +291,18 @@ class EventSync(Pair):
         if not other.takes_events:
             return
         for event in other.queue:
-            if event.kind is Kind.MOVE:
+            known = [path for path in event.paths if not self.filter.excludes(*split(path), event.is_dir)]
+            if event.kind is Kind.MOVE and len(known) == 2 and self.takes_moves and not event.taken:
                 self.queue.add_move(event.origin, event.path, event.is_dir, event.since, event.since)
             else:
-                self.queue.add(event.kind, event.path, event.is_dir, event.since, event.since)
+                for path in known:
+                    kind = Kind.UNKNOWN if event.kind is Kind.MOVE else event.kind
+                    self.queue.add(kind, path, event.is_dir, event.since, event.since)
+
+    def give_up(self):
+        """Try nothing any more: what is pending stays so."""
+        self._unstarted = self.starting
+        super().give_up()
 
     def try_now(self, now):
         """Wait no longer for what has failed: somebody may have mended it."""
@@ -298,7 +318,8 @@ class EventSync(Pair):
     @property
     def pending(self):
         """The number of events that are not in flight; a start-up that is still to be done is one."""
-        return len(self.queue) + (self.starting and not any(job.work and job.work.alone for job in self.running))
+        unstarted = self.starting and not any(job.work and job.work.alone for job in self.running)
+        return len(self.queue) + (unstarted or self._unstarted)
 
     @property
     def in_flight(self):
@@ -318,7 +339,9 @@ class EventSync(Pair):
     @property
     def next_try(self):
         """The time of the next try where something failed, or None."""
-        return self.retry_at if self.retry_at is not None else self.queue.next_due() if self.last_error else None
+        if self.retry_at is not None or self.last_error is None:
+            return self.retry_at
+        return earliest(*[event.due for event in self.queue if event.attempts and not event.taken])
 
 
 class Inbox:

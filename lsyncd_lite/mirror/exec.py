@@ -31,11 +31,13 @@ class Exec:
     def startup(self, _look):
         """Yield the Job of the start-up; return (Verdict, words)."""
         status, output = yield Job(self.config.onStartup.argv(self._values()), None, [], ACTION)
-        return judge(self.config.exitcodes, status, output, "onStartup", Verdict.DIE)
+        return judge(self.config.exitcodes, status, output, "onStartup", Verdict.AGAIN)
 
     def work(self, event, _look):
         """Return the generator for an Event, or None where it needs no action."""
         action = self._actions[event.kind]
+        if action is None and event.kind is Kind.CREATE and not event.is_dir:
+            action = self._actions[Kind.MODIFY]  # it was written, and is told of once only
         return None if action is None else self._run(action, event)
 
     def _run(self, action, event):

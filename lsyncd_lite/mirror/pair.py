@@ -11,6 +11,7 @@ from collections import deque, namedtuple
 
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import GATE, HOOK, LOST, PROBE, Job, Verdict
+from lsyncd_lite.mirror.queue import BOUND
 from lsyncd_lite.paths import below, show
 
 RETRY_LONGEST = 60.0   # seconds between two tries at a target that does not work
@@ -110,16 +111,17 @@ class Pair:
 
     def next_deadline(self):
         """Return the time at which a job may be due; None: not before something happens."""
+        if self._next and not self._predecessors:  # it belongs to what has run
+            return AT_ONCE
         if self._over or self._predecessors or self._asking:
             return None
-        if self._next:
-            return AT_ONCE
         if len(self.running) >= self.config.maxProcesses:
             return None
         due = self._due()
         if self.stopping and self._owed:
             return AT_ONCE
-        return earliest(due if due is None or self._shut_until is None else max(due, self._shut_until), self._owed_at)
+        return earliest(due if due is None or self._shut_until is None else max(due, self._shut_until),
+                        self._owed_at if self._owed else None)
 
     def take_job(self, now, wall, source):
         """Return the Job to spawn now, or None; wall: seconds since the epoch; source: a Source."""
@@ -131,8 +133,7 @@ class Pair:
             job.began = now
             return job
         if self._owed and (self.stopping or self._owed_at <= now):
-            owed, self._owed, self._owed_at = list(self._owed), {}, None
-            return self._begin(self._hook("after", owed, 0, 1 + self._owed_failures), now)
+            return self._begin(self._pay([], 0, 1 + self._owed_failures), now)
         if not source.is_directory():
             self.lose_source(now)
             return None
@@ -150,6 +151,7 @@ class Pair:
         self.running.discard(job)
         hook = self._hook("before", self._paths(job), None, self._attempt(job))
         hook.around, hook.entries, hook.moves, hook.work = job, job.entries, job.moves, job.work
+        hook.since, hook.held = job.since, job.held
         return self._begin(hook, now)
 
     def _begin(self, job, now):
@@ -188,17 +190,23 @@ class Pair:
         paths = self._paths(job)
         outcome = self._judge(job, status, output, now, wall, told)
         if outcome is not None and job.purpose != PROBE and told is None:
-            if outcome.verdict in (Verdict.OK, Verdict.LOOK) and job.purpose != LOST:
-                self._after(paths, status, attempt, now)
+            if outcome.verdict in (Verdict.OK, Verdict.LOOK):
+                if self.config.onBatch.after is not None and job.purpose != LOST:
+                    self._stage(self._pay(paths, status, attempt), now)
             elif outcome.verdict in (Verdict.PARTIAL, Verdict.AGAIN, Verdict.DIE) and self.config.onBatch.failed is not None:
                 self._stage(self._hook("failed", paths, status, attempt), now)
         return outcome or Outcome(Verdict.OK, None, False)
 
-    def _after(self, paths, status, attempt, now):
-        """Let onBatch.after run next, for what it was told of in vain, too."""
-        if self.config.onBatch.after is not None:
-            self._stage(self._hook("after", list({**self._owed, **dict.fromkeys(paths)}), status, attempt), now)
-            self._owed, self._owed_at = {}, None
+    def _pay(self, paths, status, attempt):
+        """Return the Job of onBatch.after, which is told of what it was told in vain, too."""
+        self._owe(paths)
+        owed, self._owed = list(self._owed), {}
+        return self._hook("after", owed, status, attempt)
+
+    def _owe(self, paths):
+        self._owed.update(dict.fromkeys(paths))
+        if len(self._owed) > BOUND:
+            self._owed = {b".": None}
 
     def _on_answer(self, status, output, now):
         """Take what runIf says."""
@@ -212,19 +220,21 @@ class Pair:
         if self._onepass or self.stopping:  # there will be no other time
             self.give_up()
             self.last_error = words
+            return Outcome(Verdict.REDO, words, False)
         return Outcome(Verdict.REDO, None if was_shut else words + "; asked again every %g s" % self.config.runIfInterval, False)
 
     def _on_hook(self, job, status, output, now):
         """Take the end of onBatch.after or onBatch.failed."""
         if status == 0:
             if job.name == "after":
-                self._owed_failures = 0
+                self._owed_failures, self._owed_at = 0, self._owed_at if self._owed else None
             return Outcome(Verdict.OK, None, False)
         words = "onBatch.%s %s" % (job.name, how(status, output))
         if job.name == "after" and self.config.onBatch.afterFailure == "again" and not self.stopping:
-            self._owed.update(dict.fromkeys(job.told))
-            self._owed_failures += 1
-            self._owed_at = now + self._back_off(self._owed_failures)
+            self._owe(job.told)
+            if self._owed_at is None or self._owed_at <= now:  # else that was a batch's, before its time
+                self._owed_failures += 1
+                self._owed_at = now + self._back_off(self._owed_failures)
             words += "; run again in %d s" % (self._owed_at - now)
         return Outcome(Verdict.REDO, words, False)
 
@@ -258,8 +268,9 @@ class Pair:
     def inherit(self, other):
         """Wait for the jobs of another sync of the same pair to end, and take over what it has not told its hook."""
         self._predecessors |= (other.running | other._predecessors).difference(other._next)
-        if self.config.onBatch.after is not None and other._owed:
-            self._owed, self._owed_at = dict(other._owed), other._owed_at
+        if self.config.onBatch.after is not None:
+            self._owe([*other._owed, *(path for job in other._next if job.name == "after" for path in job.told)])
+            self._owed_at = AT_ONCE if self._owed else None
 
     def released(self, job):
         """Take note of the end of a job of the sync that this one has inherited from."""

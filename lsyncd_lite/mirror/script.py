@@ -49,11 +49,13 @@ class Script:
 
     def startup(self, look):
         """Return the generator for the start-up (see eventsync.Work)."""
-        return self._run("on_startup", [self._calls.sync], [], look, Verdict.DIE)
+        return self._run("on_startup", [self._calls.sync], [], look, Verdict.AGAIN)
 
     def work(self, event, look):
         """Return the generator for an Event, or None where there is no function for it."""
         name = FUNCTIONS[event.kind]
+        if name not in self._calls.names and event.kind is Kind.CREATE and not event.is_dir:
+            name = FUNCTIONS[Kind.MODIFY]  # it was written, and is told of once only
         if name not in self._calls.names:
             return None
         seen = self._calls.event(event)

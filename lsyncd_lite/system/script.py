@@ -23,6 +23,7 @@ WARN_AFTER = 1.0   # seconds
 END_AFTER = 60.0
 
 _CALLED = ("prepare", "on_startup", *FUNCTIONS.values(), "action", "collect")
+_VERDICTS = ("ok", "again", "die")
 _ANSWERS = "spawn(…), shell(…), default.MODE(…), \"ok\", \"again\", \"die\", None or a generator that yields these"
 
 
@@ -182,14 +183,14 @@ class Calls:
             if isinstance(answer, (Command, Standard)):
                 yield answer
                 return None
-            return self._checked(name, function, answer, (None, "ok", "again", "die"))
+            return self._checked(name, function, answer, _VERDICTS)
         news = None
         try:
             while True:
                 try:
                     wanted = self._guarded(name, answer.send, news)
                 except StopIteration as end:
-                    return self._checked(name, function, end.value, (None, "ok", "again", "die"))
+                    return self._checked(name, function, end.value, _VERDICTS)
                 news = None
                 if wanted is not None:
                     if not isinstance(wanted, (Command, Standard)):
@@ -205,10 +206,10 @@ class Calls:
         job = SimpleNamespace(argv=[os.fsdecode(word) for word in command.argv], events=[self.event(event) for event in events],
                               config=self.config)
         function = self._names["collect"]
-        return self._checked("collect", function, self._guarded("collect", function, job, status), (None, "ok", "again", "die"))
+        return self._checked("collect", function, self._guarded("collect", function, job, status), _VERDICTS)
 
     def _checked(self, name, function, answer, allowed):
-        if answer not in allowed:
+        if answer is not None and not (type(answer) is str and answer in allowed):
             code = getattr(function, "__code__", None)
             raise ScriptError("%s:%d: %s: answers %s; allowed: %s" % (
                 show(self._filename), code.co_firstlineno if code else 1, name, show(repr(answer)[:100]), _ANSWERS))
