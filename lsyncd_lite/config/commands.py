@@ -15,7 +15,7 @@ OF_SYNC = ("source", "target")
 OF_PATH = ("path", "pathname", "pathdir", "sourcePath", "sourcePathname", "sourcePathdir",
            "targetPath", "targetPathname", "targetPathdir")
 _NAMES = "|".join(sorted(OF_SYNC + OF_PATH, key=len, reverse=True))
-_VARIABLE = re.compile(r"\^((?:[od]\.)?(?:%s))(?![A-Za-z])" % _NAMES)
+_VARIABLE = re.compile(r"\^(?P<name>(?:[od]\.)?(?:%s))(?![A-Za-z])" % _NAMES)
 _LIKE_ONE = re.compile(r"\^((?:[od]\.)?[A-Za-z]{4,})")
 
 # Programs that read an argument as code, and what hands them one within a text for a shell.
@@ -25,7 +25,8 @@ _HANDS_ON = re.compile(r"(?<![\w.-])((?:eval|ssh|su)(?![\w.-])(?=[^\n;|&]*?{0})|
 
 # What counts where a shell's text is read: an escaped character, quotes, what begins and ends another
 # text within this one, a comment, a variable.
-_TOKEN = re.compile(r"\\.|['\"`()]|\$\(|(?:(?<=[\s;&|()])|^)#|" + _VARIABLE.pattern, re.S | re.M)
+_TOKEN = re.compile(r"\\.|['\"`()]|\$\(|(?:(?<=[\s;&|()])|^)#|<<<|<<-?[ \t]*(?P<quote>['\"\\]?)(?P<end>\w+)['\"]?|\n|"
+                    + _VARIABLE.pattern, re.S | re.M)
 
 
 class Command(namedtuple("Command", "words")):
@@ -65,6 +66,8 @@ def doubts(text):
     import difflib
     for found in _HANDS_ON.finditer(text):
         yield "%s reads its arguments as code, and a name may hold $(…)" % found.group()
+    if re.search(r"<<-?[ \t]*['\"\\].*\n(.*\n)*?.*" + _VARIABLE.pattern, text):
+        yield "in a here-document whose end is quoted no variable is replaced"
     for found in _LIKE_ONE.finditer(text):
         if not _VARIABLE.match(text, found.start()):
             prefix, name = re.fullmatch(r"([od]\.)?(.*)", found.group(1)).groups()
@@ -89,22 +92,34 @@ def _script(text):
     reading of a shell's text is wrong, too many quotes or too few are shown, or a
     value is split at blanks: it is never read as a text for the shell.
     """
-    names, states, out, at = [], [""], [], 0  # states: what is open: '"', "'", "`", "(" or at the top ""
+    names, out, at = [], [], 0
+    states = [""]   # what is open: '"', "'", "`", "(" or at the top ""
+    documents = []  # (quotation, last line) of the here-documents that begin in the next line
+
+    def parameter(name):
+        if name not in names:
+            names.append(name)
+        return "${%d}" % (names.index(name) + 1)
+
     while True:
         token = _TOKEN.search(text, at)
         if token is None:
             return "".join(out) + text[at:], names
-        word, name, state = token.group(), token.group(1), states[-1]
+        word, name, state = token.group(), token.group("name"), states[-1]
         out.append(text[at:token.start()])
         at = token.end()
         if name is not None:
-            if name not in names:
-                names.append(name)
-            word = "${%d}" % (names.index(name) + 1)
+            word = parameter(name)
             word = word if state == '"' else "'\"%s\"'" % word if state == "'" else '"%s"' % word
         elif state == "'":
             if word in ("'", "\\'"):  # a backslash is nothing special here
                 states.pop()
+        elif token.group("end") and state != '"':
+            documents.append(token.group("quote", "end"))
+        elif word == "\n" and documents:
+            body, at = _documents(text, at, documents, parameter)
+            word += body
+            documents = []
         elif word == "#" and state != '"':
             end = text.find("\n", at)
             word, at = text[token.start():end if end >= 0 else None], end if end >= 0 else len(text)
@@ -113,3 +128,16 @@ def _script(text):
         elif word in ('"', "`", "$(") or word in ("'", "(") and state != '"':
             states.append(word[-1])
         out.append(word)
+
+
+def _documents(text, at, documents, parameter):
+    """Return (here-documents that begin at a place in a text, where they end), with parameters, which a shell does not split there."""
+    out = []
+    for quote, last in documents:
+        end = re.compile(r"^\t*%s$|\Z" % last, re.M).search(text, at).end()
+        body, at = text[at:end], end
+        out.append(body if quote else _VARIABLE.sub(lambda match: parameter(match.group("name")), body))
+        if text[at:at + 1] == "\n" and (quote, last) is not documents[-1]:
+            out.append("\n")
+            at += 1
+    return "".join(out), at

@@ -176,7 +176,7 @@ class _Builder:
         actions = self._commands(values, places)
         if mode == "exec" and not any(name in places for name in _ACTIONS):
             self.errors.append("%s: does nothing: mode exec needs at least one of %s" % (section.where, ", ".join(_ACTIONS)))
-        code = self._code(values, places)
+        code = self._code(values, places) if mode == "script" else None
         if any(name not in values for name in required):
             return []
         flat = dict(settings.defaults(mode), **values)
@@ -243,21 +243,20 @@ class _Builder:
         return found
 
     def _code(self, values, places):
-        """Return the text of a script, if there is one and it is Python."""
+        """Return the text (bytes) of a script, if there is one."""
         if "script" not in values:
             return None
         filename = values["script"] = os.path.abspath(to_bytes(values["script"]))
         try:
             with open(filename, "rb") as file:
                 code = file.read()
-            compile(code, filename, "exec", dont_inherit=True)
-            return code
         except OSError as error:
             self.errors.append("%s: cannot read %s: %s" % (places["script"], show(filename), reason(error)))
-        except (SyntaxError, ValueError) as error:  # ValueError: null bytes
-            self.errors.append("%s:%d: %s (%s)" % (show(filename), getattr(error, "lineno", None) or 1,
-                                                    getattr(error, "msg", error), places["script"]))
-        return None
+            return None
+        from lsyncd_lite.config import scripts  # for those who have some
+        for found, said in zip(scripts.check(code, to_text(filename)), (self.errors, self.warnings)):
+            said += ["%s:%d: %s (%s)" % (show(filename), line, words, places["script"]) for line, words in found]
+        return code
 
     def _wrong_modes(self, section, mode):
         """Refuse keys of other modes."""

@@ -83,6 +83,16 @@ def _exitcodes(raw):
     return tuple((int(match.group(1)), match.group(2)) for match in found)
 
 
+def _params(raw):
+    if isinstance(raw, tuple):  # KEY.NAME = VALUE, or a pair of a JSON object
+        name, value = raw
+        raw = ["%s = %s" % (name, "yes" if value is True else "no" if value is False else _text(value))]
+    found = [re.fullmatch("([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*(.*)", item.strip()) for item in _lines(raw)]
+    if None in found:
+        raise ValueError
+    return tuple(match.groups() for match in found)
+
+
 def _character(raw):
     return raw if raw == "\0" else _text(raw)
 
@@ -141,6 +151,8 @@ OPTIONS = Kind(_options, "options of ssh_config(5), K=V with K of letters "
 COMMAND = Kind(_command, "a command: a program with its whole path and arguments, or else a text for /bin/sh, of several lines")
 EXITCODES = Kind(_exitcodes, "CODE = ok, again or die, with a CODE of 0 to 255 (INI: one a line, or exitcodes.CODE = WORD; "
                  "JSON: an object, or an array of strings)", paired=True)
+PARAMS = Kind(_params, "NAME = VALUE with a NAME of letters, digits and _ (INI: one a line, or param.NAME = VALUE; JSON: an object)",
+              paired=True)
 DELETE = Kind(_delete, "true, false, startup or running", ("true", "false", "startup", "running"))
 FACILITY = Kind(_facility, "one of: " + ", ".join(FACILITIES) + ", or a number below 24", FACILITIES)
 MODE = Kind(_mode, "one of: " + ", ".join(MODES), MODES)
@@ -211,6 +223,7 @@ KEYS = (
         modes="exec script"),
     # ---- sync, mode script -------------------------------------------------------------------
     Key("script", "sync", FILE, None, "Python file with functions that are called for changes.", modes="script"),
+    Key("param", "sync", PARAMS, (), "Values of your own, for the script: config.param[NAME].", modes="script"),
     # ---- onBatch -----------------------------------------------------------------------------
     Key("before", "onBatch", COMMAND, None, "Run this before each job; while it fails, the job waits and is tried again."),
     Key("after", "onBatch", COMMAND, None, "Run this after each job that has succeeded."),

@@ -6,14 +6,14 @@ is decided here; the calling itself, and what a script sees, is system/script.py
 
 from collections import deque, namedtuple
 
+from lsyncd_lite.config.scripts import OF_EVENTS
 from lsyncd_lite.errors import ScriptError
 from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
 from lsyncd_lite.mirror.events import Kind
 from lsyncd_lite.mirror.exec import judge
 from lsyncd_lite.mirror.job import ACTION, Job, Verdict
 
-FUNCTIONS = {Kind.CREATE: "on_create", Kind.MODIFY: "on_modify", Kind.ATTRIB: "on_attrib", Kind.DELETE: "on_delete",
-             Kind.MOVE: "on_move"}
+FUNCTIONS = dict(zip((Kind.CREATE, Kind.MODIFY, Kind.ATTRIB, Kind.DELETE, Kind.MOVE), OF_EVENTS))
 
 # What a script wants: a command (argv: list of bytes; stdin: bytes or None), or what a standard mode
 # does about Events (whole: about everything).

@@ -9,12 +9,14 @@ told after a second, and ended after a minute.
 import heapq
 import os
 import signal
+import sys
 import time
 from types import GeneratorType, SimpleNamespace
 
+from lsyncd_lite.config.scripts import CALLED
 from lsyncd_lite.errors import ScriptError
 from lsyncd_lite.mirror.events import Kind
-from lsyncd_lite.mirror.script import FUNCTIONS, Command, Standard
+from lsyncd_lite.mirror.script import Command, Standard
 from lsyncd_lite.mirror.pair import in_directory
 from lsyncd_lite.paths import show, split
 from lsyncd_lite.system.log import DEBUG, SHOWN
@@ -22,7 +24,6 @@ from lsyncd_lite.system.log import DEBUG, SHOWN
 WARN_AFTER = 1.0   # seconds
 END_AFTER = 60.0
 
-_CALLED = ("prepare", "on_startup", *FUNCTIONS.values(), "action", "collect")
 _VERDICTS = ("ok", "again", "die")
 _ANSWERS = "spawn(…), shell(…), default.MODE(…), \"ok\", \"again\", \"die\", None or a generator that yields these"
 
@@ -145,33 +146,22 @@ class Calls:
         self._running, self._warned = None, False  # what is called now, and whether it was told that it takes long
         self.ends = None
         plain = {key: os.fsdecode(value) if isinstance(value, bytes) else value for key, value in vars(config).items()}
-        self.config = SimpleNamespace(**dict(plain, source=os.fsdecode(in_directory(config.source))))
+        self.config = SimpleNamespace(**dict(plain, source=os.fsdecode(in_directory(config.source)), param=dict(config.param)))
         del self.config.code
         self.sync = Sync(self.config)
         self._names = {"__name__": "lsyncd_lite_script", "__file__": self._filename, "spawn": _spawn, "shell": _shell,
                        "log": self._say, "alarm": self._alarm, "terminate": self._terminate, "default": Default(self)}
         code = compile(config.code, self._filename, "exec", dont_inherit=True)
+        directory = os.path.dirname(self._filename)
+        if directory not in sys.path:  # at the end: a module beside the script takes the place of none of ours
+            sys.path.append(directory)
         self._guarded("the script", exec, code, self._names)
-        self.names = {name for name in _CALLED if name in self._names}
-        self._check()
-        if "prepare" in self.names:
-            self._guarded("prepare", self._names["prepare"], self.config)
-
-    def _check(self):
-        events = self.names.difference(["prepare", "collect", "on_startup", "action"])
-        if "action" in self.names and events:
-            raise ScriptError("%s: defines action and %s; allowed: one of them" % (self._filename, ", ".join(sorted(events))))
+        self.names = {name for name in CALLED if name in self._names}
         for name in self.names:
             if not callable(self._names[name]):
                 raise ScriptError("%s: %s is no function" % (show(self._filename), name))
-        for name, value in self._names.items():
-            if name.startswith("on_") and name not in _CALLED and callable(value):
-                import difflib
-                near = difflib.get_close_matches(name, _CALLED, 1)
-                self._log("Warn", "%s: %s defines %s, which nothing calls%s" % (
-                    self.config.name, show(self._filename), name, "; did you mean %s?" % near[0] if near else ""))
-        if not self.names and not self._alarms:
-            raise ScriptError("%s: defines none of %s" % (show(self._filename), ", ".join(_CALLED)))
+        if "prepare" in self.names:
+            self._guarded("prepare", self._names["prepare"], self.config)
 
     # ---- calling -----------------------------------------------------------------------------
 
@@ -275,8 +265,8 @@ class Calls:
         return self._modes[mode]
 
     def _say(self, category, text):
-        if category not in SHOWN + DEBUG:
-            raise ValueError("log category %r; allowed: %s" % (category, ", ".join(SHOWN + DEBUG)))
+        if category not in SHOWN + DEBUG:  # worth a word, but not the mirror
+            category, text = "Normal", "%s: %s" % (category, text)
         for line in str(text).splitlines() or [""]:
             self._log(category, "%s: %s" % (self.config.name, show(line)))
 
