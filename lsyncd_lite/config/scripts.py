@@ -12,34 +12,47 @@ OF_EVENTS = ("on_create", "on_modify", "on_attrib", "on_delete", "on_move")
 
 def check(code, filename):
     """Return (errors, warnings), lists of (line, words), for a script (bytes)."""
+    import warnings
     try:
-        tree = ast.parse(code, filename)
-        compile(tree, filename, "exec", dont_inherit=True)  # finds more: "return" outside of a function
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tree = ast.parse(code, filename)
+            compile(code, filename, "exec", dont_inherit=True)  # finds more: "return" outside of a function
     except SyntaxError as error:
         return [(error.lineno or 1, error.msg)], []
-    except (ValueError, RecursionError) as error:  # null bytes; nested too deeply
-        return [(1, str(error))], []
-    errors, warnings, names = [], [], {}
+    except (ValueError, RecursionError, MemoryError) as error:  # null bytes; nested too deeply
+        return [(1, str(error) or "nested too deeply")], []
+    errors, doubts, names = [], sorted({(one.lineno, str(one.message)) for one in caught}), {}
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             names[node.name] = node.lineno
             if node.name in CALLED:
                 errors += [(node.lineno, words) for words in _wrong(node)]
+            else:
+                doubts += [(node.lineno, words) for words in _like_one(node.name)]
         elif not isinstance(node, (ast.Expr, ast.ClassDef)):  # an assignment, an import, a condition around these
             names.update((name, node.lineno) for name in _bound(node))
-    for name, line in names.items():
-        if name.startswith("on") and name not in CALLED:
-            import difflib
-            near = difflib.get_close_matches(name.replace("_", "").lower(), [other.replace("_", "") for other in CALLED], 1)
-            right = next((other for other in CALLED if [other.replace("_", "")] == near), None)
-            if right and name[2:3] in ("_", name[2:3].upper()):
-                warnings.append((line, "nothing calls %s; did you mean %s?" % (show(name), right)))
-    if "*" not in names and not set(names).intersection(CALLED):
-        errors.append((1, "defines none of %s" % ", ".join(CALLED)))
+    dynamic = "*" in names or any(isinstance(node, ast.Name) and node.id == "alarm" for node in ast.walk(tree))
+    errors += [(names.get("action", 1), words) for words in problems(names) if not dynamic or "action" in names]
+    return errors, doubts
+
+
+def problems(names):
+    """Yield what is wrong with the names (str) that a script defines."""
     both = [name for name in OF_EVENTS if name in names]
     if "action" in names and both:
-        errors.append((names["action"], "action stands beside %s; allowed: one of them" % ", ".join(both)))
-    return errors, warnings
+        yield "action stands beside %s; allowed: one of them" % ", ".join(both)
+    if not set(names).intersection(CALLED):
+        yield "defines none of %s" % ", ".join(CALLED)
+
+
+def _like_one(name):
+    """Yield a doubt about the name of a function that nothing calls."""
+    import difflib
+    bare = {other.replace("_", ""): other for other in CALLED}
+    near = difflib.get_close_matches(name.replace("_", "").lower(), bare, 1)
+    if name.startswith("on_") or near and name.startswith("on") and name[2:3].isupper():
+        yield "nothing calls %s%s" % (show(name), "; did you mean %s?" % bare[near[0]] if near else "")
 
 
 def _wrong(node):

@@ -24,14 +24,15 @@ Look = namedtuple("Look", "source settled wall")
 
 
 class Work:
-    """What is done about some Events. steps: the generator; alone: nothing else may run meanwhile."""
+    """What is done about some Events. steps: the generator; alone: nothing else may run meanwhile; inbox: they come from it."""
 
-    __slots__ = ("events", "steps", "alone", "verdict")
+    __slots__ = ("events", "steps", "alone", "inbox", "verdict")
 
-    def __init__(self, events, steps, alone=False):
+    def __init__(self, events, steps, alone=False, inbox=None):
         self.events = events
         self.steps = steps
         self.alone = alone
+        self.inbox = inbox
         self.verdict = None  # (Verdict, words) at its end
 
 
@@ -54,7 +55,8 @@ class EventSync(Pair):
         self.begins_again = mode.has_startup
         self._unstarted = False    # the start-up was given up
         self._start_again = False  # changes were lost while the start-up ran
-        self._hurries = False  # too much waits: nothing waits for its time
+        self._rang = False         # an alarm was the last to start
+        self._hurries = False      # too much waits: nothing waits for its time
 
     # ---- what has happened comes in ----------------------------------------------------------
 
@@ -116,8 +118,10 @@ class EventSync(Pair):
         look = Look(source, float("inf") if self.running else self._settled, wall)
         if self.starting:
             return self._start(Work([], self.mode.startup(look), True), now)
-        alarm = self.mode.next_alarm
-        if alarm is not None and alarm <= now and not self.stopping:
+        alarm, due = self.mode.next_alarm, self.queue.next_due()
+        self._rang = alarm is not None and alarm <= now and not self.stopping and not (
+            self._rang and due is not None and due <= now)  # in turns, so that neither keeps out the other
+        if self._rang:
             return self._start(Work([], self.mode.alarm(now, look)), now)
         if self.mode.takes_batches:
             return self._take_batch(now, look)
@@ -144,10 +148,7 @@ class EventSync(Pair):
                 self.queue.release(event)
         if not inbox.left:
             return None
-        job = self._start(Work(inbox.taken, self.mode.batch(inbox, look)), now)
-        self.queue.put_back(inbox.left, now + max(self.config.delay, 1.0))
-        inbox.left.clear()
-        return job
+        return self._start(Work(inbox.taken, self.mode.batch(inbox, look), inbox=inbox), now)
 
     def _is_there(self, event, now, look):
         """Look at what an event is about; where it is not (yet) for the mode, deal with it and return False."""
@@ -181,6 +182,7 @@ class EventSync(Pair):
         """Return the first Job of a Work; where it has none, and has not failed, note its end and return None."""
         job = self._step(work, None)
         if job is None and work.verdict[0] is Verdict.OK and not work.alone:
+            self._leave(work, now)
             self._ended(work, now)
             return None
         return job or self._job_of(work, Job(None, None, [], LOST))
@@ -192,6 +194,12 @@ class EventSync(Pair):
         except StopIteration as end:
             work.verdict = end.value or (Verdict.OK, None)
             return None
+
+    def _leave(self, work, now):
+        """Let wait what is left in the inbox of a Work that has ended."""
+        if work.inbox is not None:
+            self.queue.put_back(work.inbox.left, None if self.stopping else now + max(self.config.delay, 1.0))
+            work.inbox.left.clear()
 
     @staticmethod
     def _job_of(work, job):
@@ -215,6 +223,7 @@ class EventSync(Pair):
                 return None
         if not self.running:
             self._settled = wall
+        self._leave(work, now)
         verdict, words = work.verdict
         if work.alone:
             return self._started(verdict, words, now, wall, job)
@@ -290,6 +299,7 @@ class EventSync(Pair):
         super().inherit(other)
         if not other.takes_events:
             return
+        self.starting = self.starting or other.starting and self.begins_again
         for event in other.queue:
             known = [path for path in event.paths if not self.filter.excludes(*split(path), event.is_dir)]
             if event.kind is Kind.MOVE and len(known) == 2 and self.takes_moves and not event.taken:
@@ -355,6 +365,7 @@ class Inbox:
     def take(self, wanted=None):
         """Return a list of those that are left and for which wanted(event) is true (None: all), and take them."""
         found = [event for event in self.left if wanted is None or wanted(event)]
-        self.left[:] = [event for event in self.left if event not in found]
+        chosen = set(found)
+        self.left[:] = [event for event in self.left if event not in chosen]
         self.taken += found
         return found

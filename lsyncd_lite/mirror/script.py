@@ -20,7 +20,10 @@ FUNCTIONS = dict(zip((Kind.CREATE, Kind.MODIFY, Kind.ATTRIB, Kind.DELETE, Kind.M
 Command = namedtuple("Command", "argv stdin")
 Standard = namedtuple("Standard", "mode events whole")
 
-_VERDICTS = {None: Verdict.OK, "ok": Verdict.OK, "again": Verdict.AGAIN, "die": Verdict.DIE}
+PLAIN = "plain"  # the last word of a function that said what it wants, and no more
+_VERDICTS = {None: Verdict.OK, PLAIN: Verdict.OK, "ok": Verdict.OK, "again": Verdict.AGAIN, "die": Verdict.DIE}
+_IDLE = 10000  # answers in a row of a function that wants nothing to be run
+_ALARM_AGAIN = 10.0  # seconds after which an alarm that said "again" comes again
 _REPLANNED = 3  # times that a standard mode may say that it has to be done in another way
 
 
@@ -67,19 +70,29 @@ class Script:
 
     def alarm(self, now, look):
         """Return the generator for an alarm that is due."""
-        return self._run(self._calls.take_alarm(now), [], [], look)
+        function = self._calls.take_alarm(now)
+        verdict, words = yield from self._run(function, [], [], look)
+        if verdict is Verdict.AGAIN:
+            self._calls.alarm(_ALARM_AGAIN, function)
+        return verdict, words
 
     def _run(self, function, arguments, events, look, unlisted=Verdict.OK):
         """Call a function; yield the Jobs that it wants; return (Verdict, words)."""
-        answers, news = self._calls.run(function, arguments), None
+        answers, news, words, idle = self._calls.run(function, arguments), None, None, 0
         try:
             try:
                 while True:
                     wanted = answers.send(news)
-                    if isinstance(wanted, Standard):
-                        news = 0
+                    idle += 1
+                    if idle > _IDLE:
+                        self._calls.refuse(function, "yields again and again, and nothing to be run")
+                    if wanted is None or isinstance(wanted, Standard) and not (wanted.events or wanted.whole):
+                        news, verdict = None, Verdict.OK
+                    elif isinstance(wanted, Standard):
+                        news, idle = 0, 0
                         verdict, words = yield from self._standard(wanted, look)
                     else:
+                        idle = 0
                         status, output = yield Job(wanted.argv, wanted.stdin, [], ACTION)
                         news = 127 if status is None else status  # as a shell says it
                         verdict, words = judge(self.config.exitcodes, status, output, self._calls.name_of(function), unlisted)
@@ -91,7 +104,10 @@ class Script:
             finally:
                 answers.close()
         except StopIteration as end:
-            return _VERDICTS[end.value], end.value and "%s says %s" % (self._calls.name_of(function), end.value)
+            if end.value == PLAIN:
+                return Verdict.OK, words  # nobody else looks at an exit status that is ignored
+            return _VERDICTS[end.value], None if end.value in (None, "ok") else "%s says %s" % (
+                self._calls.name_of(function), end.value)
         except ScriptError as error:
             return Verdict.DIE, str(error)
 

@@ -11,12 +11,13 @@ import os
 import signal
 import sys
 import time
-from types import GeneratorType, SimpleNamespace
+import warnings
+from types import CoroutineType, GeneratorType, ModuleType, SimpleNamespace
 
-from lsyncd_lite.config.scripts import CALLED
+from lsyncd_lite.config.scripts import CALLED, problems
 from lsyncd_lite.errors import ScriptError
 from lsyncd_lite.mirror.events import Kind
-from lsyncd_lite.mirror.script import Command, Standard
+from lsyncd_lite.mirror.script import PLAIN, Command, Standard
 from lsyncd_lite.mirror.pair import in_directory
 from lsyncd_lite.paths import show, split
 from lsyncd_lite.system.log import DEBUG, SHOWN
@@ -29,7 +30,7 @@ _ANSWERS = "spawn(…), shell(…), default.MODE(…), \"ok\", \"again\", \"die\
 
 
 class Hangs(BaseException):
-    """Ends a function that does not come back; no Exception, as scripts catch those."""
+    """Ends a function that does not come back; no Exception, as scripts catch these."""
 
 
 class Event:
@@ -44,10 +45,10 @@ class Event:
     else None. config: what `prepare` gets.
     """
 
-    def __init__(self, event, config, path=None):
+    def __init__(self, event, sync, path=None):
         path = event.path if path is None else path
         self.event = event
-        self.config = config
+        self.config = sync.config
         self.kind = event.kind.value
         self.is_dir = event.is_dir
         self.origin = None
@@ -56,10 +57,10 @@ class Event:
         self.pathname = os.fsdecode(path)
         self.path = self.pathname + "/" * self.is_dir
         self.dir = os.fsdecode(directory and directory + b"/")
-        self.source, self.target = config.source, config.target
+        self.source, self.target = sync.source, sync.target
         for root, top in (("source", self.source), ("target", self.target and os.path.join(self.target, ""))):
             for part in ("path", "pathname", "dir"):
-                setattr(self, "%s_%s" % (root, part), top + getattr(self, part))
+                setattr(self, "%s_%s" % (root, part), top and top + getattr(self, part))
 
     def __repr__(self):
         return "<%s %s>" % (self.kind, self.path)
@@ -72,7 +73,7 @@ class Inbox:
         self._inbox = inbox
         self._calls = calls
         self._seen = [calls.event(event) for event in inbox.left]
-        self.config = calls.config
+        self.config = calls.sync.config
 
     def events(self, test=None):
         """Return a list of Events that were not asked for yet, in order; test(event): those for which it is true."""
@@ -93,10 +94,14 @@ class Inbox:
 
 
 class Sync:
-    """The sync, for `on_startup`: name, source, target (str) and config."""
+    """The sync, for `on_startup`: name, source, target (str) and config, which is a copy."""
 
     def __init__(self, config):
-        self.name, self.source, self.target, self.config = config.name, config.source, config.target, config
+        plain = {key: os.fsdecode(value) if isinstance(value, bytes) else SimpleNamespace(**vars(value)) if isinstance(
+            value, SimpleNamespace) else value for key, value in vars(config).items() if key != "code"}
+        self.name, self.target = config.name, plain["target"]
+        self.source = plain["source"] = os.fsdecode(in_directory(config.source))
+        self.config = SimpleNamespace(**dict(plain, param=dict(config.param)))
 
 
 class Default:
@@ -131,8 +136,8 @@ class Default:
 class Calls:
     """A loaded script. config: the SyncConfig; log: a Log; make(mode): returns a standard mode or raises ValueError.
 
-    Attributes: names (the functions that it defines), sync, config (as a script sees
-    it), ends (the exit status it wants the program to end with, or None).
+    Attributes: names (the functions that it defines), sync (as a script sees it), ends (the exit status it wants the
+    program to end with, or None).
     """
 
     def __init__(self, config, log, make):
@@ -143,49 +148,60 @@ class Calls:
         self._filename = os.fsdecode(config.script)
         self._alarms = []  # heap of (time, number, function)
         self._count = 0
-        self._running, self._warned = None, False  # what is called now, and whether it was told that it takes long
+        self._running, self._warned = None, 0  # what is called now, and how often it was told that it takes long
         self.ends = None
-        plain = {key: os.fsdecode(value) if isinstance(value, bytes) else value for key, value in vars(config).items()}
-        self.config = SimpleNamespace(**dict(plain, source=os.fsdecode(in_directory(config.source)), param=dict(config.param)))
-        del self.config.code
-        self.sync = Sync(self.config)
-        self._names = {"__name__": "lsyncd_lite_script", "__file__": self._filename, "spawn": _spawn, "shell": _shell,
-                       "log": self._say, "alarm": self._alarm, "terminate": self._terminate, "default": Default(self)}
-        code = compile(config.code, self._filename, "exec", dont_inherit=True)
+        self._name = config.name
+        self.sync = Sync(config)
+        self._pid = os.getpid()
+        self._wakeup = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+        self._handlers = [(number, signal.getsignal(number))
+                          for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+        module = ModuleType("lsyncd_lite_script_of_" + config.name)
+        vars(module).update({"__file__": self._filename, "spawn": _spawn, "shell": _shell, "log": self._say,
+                             "alarm": self.alarm, "terminate": self._terminate, "default": Default(self)})
         directory = os.path.dirname(self._filename)
         if directory not in sys.path:  # at the end: a module beside the script takes the place of none of ours
             sys.path.append(directory)
-        self._guarded("the script", exec, code, self._names)
-        self.names = {name for name in CALLED if name in self._names}
-        for name in self.names:
-            if not callable(self._names[name]):
-                raise ScriptError("%s: %s is no function" % (show(self._filename), name))
+        sys.modules[module.__name__] = module  # dataclasses and others look for it there
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they were told when the configuration was read
+            code = compile(config.code, self._filename, "exec", dont_inherit=True)
+        self._guarded("the script", exec, code, vars(module))
+        self._functions = {name: vars(module)[name] for name in CALLED if name in vars(module)}
+        self.names = set(self._functions)
+        for words in problems(self.names) if self.names or not self._alarms else ():
+            raise ScriptError("%s:1: %s" % (show(self._filename), words))
+        for name, function in self._functions.items():
+            if not callable(function):
+                raise ScriptError("%s:1: %s is no function" % (show(self._filename), name))
         if "prepare" in self.names:
-            self._guarded("prepare", self._names["prepare"], self.config)
+            self._guarded("prepare", self._functions["prepare"], self.sync.config)
 
     # ---- calling -----------------------------------------------------------------------------
 
     def run(self, function, arguments):
-        """Call a function (or its name); yield the Commands and Standards that it wants; return its last word."""
-        name, function = self.name_of(function), self._names[function] if isinstance(function, str) else function
+        """Call a function (or its name); yield the Commands and Standards (or None) that it wants; return its last word.
+
+        That is PLAIN where it was no generator, and has not seen what became of its Command.
+        """
+        name, function = self.name_of(function), self._functions[function] if isinstance(function, str) else function
         answer = self._guarded(name, function, *arguments)
         if not isinstance(answer, GeneratorType):
             if isinstance(answer, (Command, Standard)):
                 yield answer
-                return None
-            return self._checked(name, function, answer, _VERDICTS)
+                return PLAIN
+            return self._checked(function, answer, _VERDICTS)
         news = None
         try:
             while True:
                 try:
                     wanted = self._guarded(name, answer.send, news)
                 except StopIteration as end:
-                    return self._checked(name, function, end.value, _VERDICTS)
-                news = None
-                if wanted is not None:
-                    if not isinstance(wanted, (Command, Standard)):
-                        self._checked(name, function, wanted, ())
-                    news = yield wanted
+                    return self._checked(function, end.value, _VERDICTS)
+                if not isinstance(wanted, (Command, Standard)):
+                    self._checked(function, wanted, ())
+                news = yield wanted
         finally:
             self._guarded(name, answer.close)
 
@@ -194,41 +210,60 @@ class Calls:
         if "collect" not in self.names:
             return None
         job = SimpleNamespace(argv=[os.fsdecode(word) for word in command.argv], events=[self.event(event) for event in events],
-                              config=self.config)
-        function = self._names["collect"]
-        return self._checked("collect", function, self._guarded("collect", function, job, status), _VERDICTS)
+                              config=self.sync.config)
+        function = self._functions["collect"]
+        return self._checked(function, self._guarded("collect", function, job, status), _VERDICTS)
 
-    def _checked(self, name, function, answer, allowed):
-        if answer is not None and not (type(answer) is str and answer in allowed):
-            code = getattr(function, "__code__", None)
-            raise ScriptError("%s:%d: %s: answers %s; allowed: %s" % (
-                show(self._filename), code.co_firstlineno if code else 1, name, show(repr(answer)[:100]), _ANSWERS))
-        return answer
+    def _checked(self, function, answer, allowed):
+        if answer is None or type(answer) is str and answer in allowed:
+            return answer
+        if isinstance(answer, CoroutineType):
+            answer.close()  # else Python says that nobody has waited for it
+        self.refuse(function, "answers %s; allowed: %s" % (show(_text(repr, answer)[:100]), _ANSWERS))
 
     def name_of(self, function):
         """Return what a function is called, for people."""
         return function if isinstance(function, str) else getattr(function, "__name__", "a function")
 
     def _guarded(self, name, function, *arguments):
-        """Call a function; what it raises, but for StopIteration, becomes a ScriptError."""
-        self._running, self._warned = name, False
+        """Call a function; what it raises, but for the end of a generator, becomes a ScriptError."""
+        self._running, self._warned = name, 0
         signal.signal(signal.SIGALRM, self._on_time)
         signal.setitimer(signal.ITIMER_REAL, WARN_AFTER, END_AFTER - WARN_AFTER)
         try:
             return function(*arguments)
-        except StopIteration:
-            raise
-        except (Exception, SystemExit, GeneratorExit, Hangs) as error:
-            line, place = 0, error.__traceback__
-            while place is not None:
-                if place.tb_frame.f_code.co_filename == self._filename:
-                    line = place.tb_lineno
-                place = place.tb_next
-            raise ScriptError("%s:%d: %s: %s" % (show(self._filename), line, name, show(": ".join(
-                filter(None, (type(error).__name__, str(error))))))) from None
+        except BaseException as error:  # whatever it is, it is not ours
+            if isinstance(error, StopIteration) and isinstance(getattr(function, "__self__", None), GeneratorType):
+                raise
+            raise ScriptError("%s: %s: %s" % (self._place(error, function), name, show(": ".join(
+                filter(None, (type(error).__name__, _text(str, error))))))) from None
         finally:
             self._running = None
             signal.setitimer(signal.ITIMER_REAL, 0)
+            self._take_back()
+
+    def _take_back(self):
+        """Undo what a function may have done to the daemon without meaning it (os.fork, asyncio, signal)."""
+        if os.getpid() != self._pid:  # there must not be two of us
+            os._exit(0)
+        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+        for number, handler in self._handlers:
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+    def refuse(self, function, words):
+        """Raise the ScriptError for a function that does what it may not."""
+        function = self._functions.get(function, function) if isinstance(function, str) else function
+        raise ScriptError("%s:%d: %s: %s" % (show(self._filename), _line_of(function), self.name_of(function), words))
+
+    def _place(self, error, function):
+        """Return FILE:LINE of the script's line from which an exception came, or of the function, or of another file."""
+        filename, line, place = self._filename, _line_of(function), error.__traceback__.tb_next
+        while place is not None:
+            if place.tb_frame.f_code.co_filename == self._filename or filename != self._filename or not line:
+                filename, line = place.tb_frame.f_code.co_filename, place.tb_lineno
+            place = place.tb_next
+        return "%s:%d" % (show(filename), line)
 
     def _on_time(self, _number, frame):
         """Tell of a function that does not come back, and end it the next time (the handler of SIGALRM).
@@ -237,21 +272,24 @@ class Calls:
         """
         if self._running is None:
             return
-        if self._warned:
+        self._warned += 1
+        if self._warned > 1:
+            if self._warned > 2:
+                self._log("Error", "%s: %s: %s cannot be ended, and all else waits for it" % (
+                    self._name, show(self._filename), self._running))
             raise Hangs("no end after %d s" % END_AFTER)
-        self._warned = True
         while frame is not None and frame.f_code.co_filename != self._filename:
             frame = frame.f_back
         self._log("Warn", "%s: %s:%d: %s has been running for %d s, and all else waits for it: let spawn(…) do what takes long"
-                  % (self.config.name, show(self._filename), frame.f_lineno if frame else 0, self._running, WARN_AFTER))
+                  % (self._name, show(self._filename), frame.f_lineno if frame else 0, self._running, WARN_AFTER))
 
     # ---- what a script sees ------------------------------------------------------------------
 
     def event(self, event):
         """Return an Event as a script sees it."""
-        seen = Event(event, self.config)
+        seen = Event(event, self.sync)
         if event.kind is Kind.MOVE:
-            seen.origin = Event(event, self.config, event.origin)
+            seen.origin = Event(event, self.sync, event.origin)
         return seen
 
     def inbox(self, inbox):
@@ -268,18 +306,22 @@ class Calls:
         if category not in SHOWN + DEBUG:  # worth a word, but not the mirror
             category, text = "Normal", "%s: %s" % (category, text)
         for line in str(text).splitlines() or [""]:
-            self._log(category, "%s: %s" % (self.config.name, show(line)))
+            self._log(category, "%s: %s" % (self._name, show(line)))
 
     def _terminate(self, code=0):
         if not isinstance(code, int) or not 0 <= code <= 255:
             raise ValueError("terminate(%r): allowed: 0 to 255" % (code,))
         self.ends = code
 
-    def _alarm(self, seconds, function):
+    def alarm(self, seconds, function):
+        """Let a function be called in some seconds."""
         if not callable(function):
             raise TypeError("alarm: %r is no function" % (function,))
+        seconds = float(seconds)
+        if seconds != seconds:
+            raise ValueError("alarm: at no time")
         self._count += 1
-        heapq.heappush(self._alarms, (time.monotonic() + max(float(seconds), 0.0), self._count, function))
+        heapq.heappush(self._alarms, (time.monotonic() + max(seconds, 0.0), self._count, function))
 
     @property
     def next_alarm(self):
@@ -298,9 +340,25 @@ def _spawn(argv, stdin=None):
     words = [os.fsencode(word) for word in argv]
     if any(b"\0" in word for word in words):
         raise ValueError("spawn: an argument holds a null byte")
+    if stdin is not None and not isinstance(stdin, (str, bytes, bytearray)):
+        raise TypeError("spawn: stdin is %r; allowed: str, bytes or None" % (stdin,))
     return Command(words, os.fsencode(stdin) if isinstance(stdin, str) else None if stdin is None else bytes(stdin))
 
 
 def _shell(command, *args, stdin=None):
     """Return what lets /bin/sh run a text, in which "$1", "$2" … are the args."""
     return _spawn(["/bin/sh", "-c", command, "sh", *args], stdin)
+
+
+def _line_of(function):
+    """Return the line in which a function begins, 0 where that is not known."""
+    code = getattr(function, "__code__", None) or getattr(getattr(function, "__self__", None), "gi_code", None)
+    return getattr(code, "co_firstlineno", 0)
+
+
+def _text(of, thing):
+    """Return what str or repr make of a thing of a script's."""
+    try:
+        return of(thing)
+    except Exception:
+        return type(thing).__name__

@@ -143,6 +143,36 @@ def sync_by_ssh(source, host, targetdir, ssh=None, rsync=None, **keys):
     return table
 
 
+def sync_by_actions(source, target=None, name=None, **keys):
+    """Return a sync of mode exec; a target is not needed."""
+    table = sync(source, () if target is None else target, name, mode="exec", **keys)
+    if target is None:
+        del table["target"]
+    return table
+
+
+# ---- what commands of the user's were told ------------------------------------------------------
+
+def teller(where, *words):
+    """Return a text for /bin/sh that appends its words, as the shell has read them, to a file as one record."""
+    return "printf '%%s\\0' %d %s >> %s" % (len(words), " ".join(words), where)
+
+
+def told(where, text=True):
+    """Return the records (tuples) of a file that `teller` writes, in order."""
+    try:
+        fields = Path(str(where)).read_bytes().split(b"\0")[:-1]
+    except FileNotFoundError:
+        return []
+    records = []
+    while fields:
+        count = int(fields[0])
+        assert len(fields) > count, "a record is torn: %r" % fields
+        records.append(tuple(map(os.fsdecode, fields[1:count + 1]) if text else fields[1:count + 1]))
+        fields = fields[count + 1:]
+    return records
+
+
 def render_ini(settings, syncs):
     """Return the INI text of a configuration."""
     lines = ["[settings]"] + list(_ini_lines(settings))
@@ -161,7 +191,8 @@ def _ini_lines(table, prefix=""):
             yield "%s%s =" % (prefix, key)
             yield from ("    " + item for item in value)
         else:
-            yield "%s%s = %s" % (prefix, key, "yes" if value is True else "no" if value is False else value)
+            yield "%s%s = %s" % (prefix, key, "yes" if value is True else "no" if value is False
+                                 else str(value).replace("\n", "\n    "))
 
 
 # ---- the daemon -------------------------------------------------------------------------------
