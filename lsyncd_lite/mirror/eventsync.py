@@ -16,6 +16,7 @@ from lsyncd_lite.paths import below, join, split
 YOUNG = 1.0    # seconds after its last change in which what was found may still be told of by the kernel
 GLANCE = 0.05  # seconds in which the kernel tells where something went
 TROUBLE = 3    # works that fail in a row: it is not the events
+_SIGNALS = range(-128, 0)  # statuses of what was killed
 LONGEST = 1000  # events that need nothing, in a turn
 
 
@@ -111,15 +112,19 @@ class EventSync(Pair):
             return None
         if self.stopping and self.retry_at is not None:
             return None
-        due = AT_ONCE if self.starting else earliest(self.queue.next_due(), None if self.stopping else self.mode.next_alarm)
+        due = AT_ONCE if self.starting else earliest(self.queue.next_due(), self._next_alarm)
         return due if due is None or self.retry_at is None else max(due, self.retry_at)
+
+    @property
+    def _next_alarm(self):
+        return None if self.stopping or self._onepass else self.mode.next_alarm
 
     def _take(self, now, wall, source):
         look = Look(source, float("inf") if self.running else self._settled, wall)
         if self.starting:
             return self._start(Work([], self.mode.startup(look), True), now)
-        alarm, due = self.mode.next_alarm, self.queue.next_due()
-        self._rang = alarm is not None and alarm <= now and not self.stopping and not (
+        alarm, due = self._next_alarm, self.queue.next_due()
+        self._rang = alarm is not None and alarm <= now and not (
             self._rang and due is not None and due <= now)  # in turns, so that neither keeps out the other
         if self._rang:
             return self._start(Work([], self.mode.alarm(now, look)), now)
@@ -235,8 +240,9 @@ class EventSync(Pair):
             self.queue.put_back(work.events, now + max(self.config.delay, 1.0) * (verdict is Verdict.LOOK))
             return Outcome(verdict, words, False)
         self.last_error, self.failing_since = words, self.failing_since or wall
+        killed = told is None and status in _SIGNALS
         if job in self._before_stop:  # what is pending gets one try after the stop
-            self._put_back(work.events, now, now)
+            self._put_back(work.events, now, now, killed)
             return Outcome(verdict, words, False)
         self._failures += 1
         for event in work.events:
@@ -247,13 +253,13 @@ class EventSync(Pair):
             self.retry_at = now + FAILED_RETRY
         elif not self.stopping and self._failures >= TROUBLE:
             self.retry_at = now + self._back_off(self._failures - TROUBLE + 1)
-        self._put_back(work.events, now, None if self.stopping else again)
+        self._put_back(work.events, now, None if self.stopping else again, killed)
         return Outcome(verdict, words, False)
 
-    def _put_back(self, events, now, due):
+    def _put_back(self, events, now, due, killed):
         self.queue.put_back(events, due)
-        for event in events:
-            if event.kind is Kind.MOVE:  # nobody knows whether it was done
+        for event in events:  # a rename that was killed may have been done; one that fails again and again cannot be done
+            if event.kind is Kind.MOVE and (killed or event.attempts >= TROUBLE and not self.failed):
                 self.queue.split(event, now, due)
 
     def _started(self, verdict, words, now, wall, job):

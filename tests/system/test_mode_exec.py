@@ -583,6 +583,26 @@ def test_a_file_is_told_of_when_it_is_closed_and_under_its_last_name(tmp_path, s
         assert sorted(told(place)) == [("Create", name) for name in ["a", "b", "c", "d", "saved", "slow"]]
 
 
+def test_what_was_renamed_over_and_deleted_is_told_of(tmp_path, src, daemon):
+    where, moves = tmp_path / "told", tmp_path / "moves"
+    make(src, "x", "y")
+    running = daemon(sync_by_actions(src, name="plain", **telling(where)), sync_by_actions(src, name="moves", **telling(moves, *EVENTS)))
+    running.kill(signal.SIGSTOP)  # so that all is read at once
+    os.symlink("nowhere", str(src / "link"))
+    os.rename(str(src / "link"), str(src / "x"))
+    os.unlink(str(src / "x"))
+    with open(str(src / ".temp"), "w"):  # never closed under a name that stays
+        os.rename(str(src / ".temp"), str(src / "y"))
+        os.unlink(str(src / "y"))
+    make(src, "fence")
+    running.kill(signal.SIGCONT)
+    for place in (where, moves):
+        running.wait(lambda: ("Create", "fence") in told(place), "the fence")
+    running.wait_idle()
+    for place in (where, moves):
+        assert {("Delete", "x"), ("Delete", "y")} <= set(told(place)), told(place)
+
+
 def test_what_happens_within_the_delay_is_told_as_one(tmp_path, src, daemon):
     where = tmp_path / "told"
     make(src, "mode", "gone", "again", "both", "dir/f")
