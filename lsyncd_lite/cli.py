@@ -166,16 +166,16 @@ def _run(arguments):
 
     def load():
         """Read the configuration with relative names taken from where the program was started."""
-        here = os.getcwd()
+        here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
         try:
             os.chdir(start)
+            return configuration.load(filename, overrides, pairs)
         except OSError as error:
             raise ConfigError(["cannot go to %s, where relative names begin: %s"
                                % (show(start), reason(error))]) from None
-        try:
-            return configuration.load(filename, overrides, pairs)
         finally:
-            os.chdir(here)
+            os.fchdir(here)
+            os.close(here)
 
     config = load()
     if "test-filter" in given:
@@ -183,6 +183,9 @@ def _run(arguments):
     if "check" in given:
         for warning in config.warnings:
             _say(warning, 2)
+        errors = _try_commands(config)
+        if errors:
+            raise ConfigError(errors)
         return _say("OK")
     return _start(config, shown, load)
 
@@ -219,6 +222,27 @@ def _start(config, shown, load):
     finally:
         if pidfile is not None:
             pidfile.remove()
+
+
+def _try_commands(config):
+    """Return what a shell, or the search for a program, has against the commands of a Config; nothing is run."""
+    import shutil
+    import subprocess
+    errors = []
+    for sync in config.syncs:
+        for name in [name for name, key in settings.scope("sync").items() if key.kind is settings.COMMAND]:
+            table, _dot, key = name.rpartition(".")
+            command = getattr(getattr(sync, table) if table else sync, key)
+            words = [] if command is None else [b"".join(word) if not any(isinstance(part, str) for part in word) else b""
+                                                for word in command.words]
+            where = "sync %s: %s" % (show(sync.name), name)
+            if words[:2] == [b"/bin/sh", b"-c"]:
+                tried = subprocess.run(["/bin/sh", "-n", "-c", words[2]], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+                if tried.returncode:
+                    errors.append("%s: %s" % (where, show(b" ".join(tried.stderr.split(b"\n")).strip())))
+            elif words and words[0] and shutil.which(words[0]) is None:
+                errors.append("%s: there is no program %s" % (where, show(words[0])))
+    return errors
 
 
 def _test_filter(config, text):

@@ -137,7 +137,8 @@ class Watched:
         self.offer(changes)
         overflowed = self.tree.overflowed
         if overflowed:
-            self._log("Warn", "the kernel's event queue overflowed below %s: full sync" % show(self.root))
+            words = "start-up actions again" if all(sync.takes_events for sync in self.syncs) else "full sync"
+            self._log("Warn", "the kernel's event queue overflowed below %s: %s" % (show(self.root), words))
             self.tree.rescan()
             self._want_full()
         self._look_after()

@@ -107,6 +107,8 @@ class Events:
         left = COMBINED.get((last.kind, kind)) if last is not None else None
         if left is None or is_dir and (last.kind, kind) == (DELETE, CREATE):
             if found and here:  # the kernel tells of the rest
+                if here[0].kind in (ATTRIB, MODIFY) and not here[0].taken:
+                    here[0].kind = CREATE
                 return
             event = Event(kind, path, is_dir, now, due)
             event.found = found
@@ -146,12 +148,20 @@ class Events:
                 event.kind, event.path, event.origin = DELETE, event.origin, None
 
     def split(self, event, now, due):
-        """Make of a rename that may have been done two places to look at; they are tried when it would have been."""
-        self.done(event)
-        for path in event.paths:
-            self.add(UNKNOWN, path, event.is_dir, now, due)
-            for other in self._at(path)[-1:]:
-                other.attempts = max(other.attempts, event.attempts)
+        """Make of a rename that may have been done a deletion of its origin, in its place, and what is to be looked at."""
+        place = event.path
+        self._turn_moves(place)
+        self._drop(place, event.order, (MOVE,))
+        self._forget(place, event)
+        event.kind, event.path, event.origin = DELETE, event.origin, None
+        self.add(UNKNOWN, place, event.is_dir, now, due)
+        for other in self._at(place)[-1:]:
+            other.attempts = max(other.attempts, event.attempts)
+
+    def is_doomed(self, event):
+        """Tell whether a deletion waits of what an Event is about."""
+        return any(other.kind is DELETE and other.order > event.order and not other.taken
+                   for other in self._at(event.path) + self._above(event.path))
 
     def _drop(self, path, order, kept):
         """Forget what waits below a path and came after an order, but for some kinds."""

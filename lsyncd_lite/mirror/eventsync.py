@@ -158,15 +158,19 @@ class EventSync(Pair):
     def _is_there(self, event, now, look):
         """Look at what an event is about; where it is not (yet) for the mode, deal with it and return False."""
         facts = look.source.lstat(event.path)
+        is_dir = facts is not None and stat.S_ISDIR(facts.st_mode)
         if event.kind is Kind.UNKNOWN:
-            is_dir = facts is not None and stat.S_ISDIR(facts.st_mode)
-            event.kind = Kind.CREATE if facts is not None and not is_dir else Kind.DELETE
-            if is_dir:  # maybe another one than it was
-                self.queue.add(Kind.CREATE, event.path, True, now, now)
-            event.is_dir = event.is_dir if facts is None else is_dir
+            was_dir, event.kind = event.is_dir, Kind.CREATE if facts is not None else Kind.DELETE
+            if is_dir or was_dir and facts is not None:  # maybe another one than it was
+                event.kind = Kind.DELETE
+                self.queue.add(Kind.CREATE, event.path, is_dir, now, now)
+            event.is_dir = is_dir or was_dir and event.kind is Kind.DELETE
         if event.kind in (Kind.DELETE, Kind.MOVE):
             return True
-        if facts is None or stat.S_ISDIR(facts.st_mode) != event.is_dir:
+        if self.queue.is_doomed(event):
+            self.queue.done(event)
+            return False
+        if facts is None or is_dir != event.is_dir:
             if event.gone or self.stopping:
                 self.queue.done(event)
             else:  # the kernel tells where it went

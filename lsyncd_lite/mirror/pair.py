@@ -307,6 +307,11 @@ class Pair:
         return bool(self._next)
 
     @property
+    def owed(self):
+        """The number of paths that onBatch.after was told in vain."""
+        return len(self._owed)
+
+    @property
     def in_flight(self):
         """The number of changes that running jobs are about."""
         return sum(job.size for job in self.running)

@@ -22,7 +22,6 @@ Standard = namedtuple("Standard", "mode events whole")
 
 PLAIN = "plain"  # the last word of a function that said what it wants, and no more
 _VERDICTS = {None: Verdict.OK, PLAIN: Verdict.OK, "ok": Verdict.OK, "again": Verdict.AGAIN, "die": Verdict.DIE}
-_IDLE = 10000  # answers in a row of a function that wants nothing to be run
 _ALARM_AGAIN = 10.0  # seconds after which an alarm that said "again" comes again
 _REPLANNED = 3  # times that a standard mode may say that it has to be done in another way
 
@@ -78,21 +77,15 @@ class Script:
 
     def _run(self, function, arguments, events, look, unlisted=Verdict.OK):
         """Call a function; yield the Jobs that it wants; return (Verdict, words)."""
-        answers, news, words, idle = self._calls.run(function, arguments), None, None, 0
+        answers, news, words = self._calls.run(function, arguments), None, None
         try:
             try:
                 while True:
                     wanted = answers.send(news)
-                    idle += 1
-                    if idle > _IDLE:
-                        self._calls.refuse(function, "yields again and again, and nothing to be run")
-                    if wanted is None or isinstance(wanted, Standard) and not (wanted.events or wanted.whole):
-                        news, verdict = None, Verdict.OK
-                    elif isinstance(wanted, Standard):
-                        news, idle = 0, 0
+                    if isinstance(wanted, Standard):
+                        news = 0
                         verdict, words = yield from self._standard(wanted, look)
                     else:
-                        idle = 0
                         status, output = yield Job(wanted.argv, wanted.stdin, [], ACTION)
                         news = 127 if status is None else status  # as a shell says it
                         verdict, words = judge(self.config.exitcodes, status, output, self._calls.name_of(function), unlisted)

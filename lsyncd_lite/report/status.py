@@ -25,6 +25,8 @@ def render(syncs, watched, now, wall):
         lines.append("Last success: %s" % _date(sync.last_success))
         if sync.next_try is not None:
             lines.append("Next try: in %d s" % max(0, sync.next_try - now))
+        if sync.owed:
+            lines.append("Not told to onBatch.after: %d names" % sync.owed)
         if sync.last_error is not None:
             lines.append("Failing since: %s" % _date(sync.failing_since))
             lines.append("Last error: %s" % sync.last_error)

@@ -24,6 +24,7 @@ from lsyncd_lite.system.log import DEBUG, SHOWN
 
 WARN_AFTER = 1.0   # seconds
 END_AFTER = 60.0
+_IDLE = 10000  # answers in a row of a function that wants nothing to be run
 
 _VERDICTS = ("ok", "again", "die")
 _ANSWERS = "spawn(…), shell(…), default.MODE(…), \"ok\", \"again\", \"die\", None or a generator that yields these"
@@ -128,9 +129,10 @@ class Default:
             return Standard(mode, [], True)
         if isinstance(about, Inbox):
             about.events()
-            return Standard(mode, about._inbox.taken, about._inbox.whole)
-        events = [about] if isinstance(about, Event) else list(about)
-        return Standard(mode, [seen.event for seen in events], False)
+            events, whole = about._inbox.taken, about._inbox.whole
+        else:
+            events, whole = [seen.event for seen in ([about] if isinstance(about, Event) else about)], False
+        return Standard(mode, events, whole) if events or whole else None
 
 
 class Calls:
@@ -146,6 +148,8 @@ class Calls:
         self._make = make
         self._modes = {}
         self._filename = os.fsdecode(config.script)
+        self._made = 0     # commands that a function has made
+        self._told = set()  # names of functions that have made some for nothing
         self._alarms = []  # heap of (time, number, function)
         self._count = 0
         self._running, self._warned = None, 0  # what is called now, and how often it was told that it takes long
@@ -158,7 +162,7 @@ class Calls:
         self._handlers = [(number, signal.getsignal(number))
                           for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
         module = ModuleType("lsyncd_lite_script_of_" + config.name)
-        vars(module).update({"__file__": self._filename, "spawn": _spawn, "shell": _shell, "log": self._say,
+        vars(module).update({"__file__": self._filename, "spawn": self._spawn, "shell": self._shell, "log": self._say,
                              "alarm": self.alarm, "terminate": self._terminate, "default": Default(self)})
         directory = os.path.dirname(self._filename)
         if directory not in sys.path:  # at the end: a module beside the script takes the place of none of ours
@@ -181,29 +185,33 @@ class Calls:
     # ---- calling -----------------------------------------------------------------------------
 
     def run(self, function, arguments):
-        """Call a function (or its name); yield the Commands and Standards (or None) that it wants; return its last word.
+        """Call a function (or its name); yield the Commands and Standards that it wants; return its last word.
 
-        That is PLAIN where it was no generator, and has not seen what became of its Command.
+        That is PLAIN where it has not seen what became of its last Command.
         """
         name, function = self.name_of(function), self._functions[function] if isinstance(function, str) else function
-        answer = self._guarded(name, function, *arguments)
-        if not isinstance(answer, GeneratorType):
+        self._made = 0
+        answer, is_last = self._guarded(name, function, *arguments), True
+        if answer is None and self._made and name not in self._told:
+            self._told.add(name)
+            self._log("Warn", "%s: %s:%d: %s makes a command that it neither returns nor yields: it is not run" % (
+                self._name, show(self._filename), _line_of(function), name))
+        generator = answer if isinstance(answer, GeneratorType) else None
+        try:
+            if generator is not None:
+                answer, is_last = self._guarded(name, _next, generator, None)
+            while not is_last:
+                if not isinstance(answer, (Command, Standard)):
+                    self._checked(function, answer, ())
+                news = yield answer
+                answer, is_last = self._guarded(name, _next, generator, news)
             if isinstance(answer, (Command, Standard)):
                 yield answer
                 return PLAIN
             return self._checked(function, answer, _VERDICTS)
-        news = None
-        try:
-            while True:
-                try:
-                    wanted = self._guarded(name, answer.send, news)
-                except StopIteration as end:
-                    return self._checked(function, end.value, _VERDICTS)
-                if not isinstance(wanted, (Command, Standard)):
-                    self._checked(function, wanted, ())
-                news = yield wanted
         finally:
-            self._guarded(name, answer.close)
+            if generator is not None:
+                self._guarded(name, generator.close)
 
     def collect(self, command, events, status):
         """Return what the function `collect` says of a command that has ended, or None."""
@@ -226,16 +234,15 @@ class Calls:
         return function if isinstance(function, str) else getattr(function, "__name__", "a function")
 
     def _guarded(self, name, function, *arguments):
-        """Call a function; what it raises, but for the end of a generator, becomes a ScriptError."""
+        """Call a function; whatever it raises becomes a ScriptError."""
         self._running, self._warned = name, 0
         signal.signal(signal.SIGALRM, self._on_time)
         signal.setitimer(signal.ITIMER_REAL, WARN_AFTER, END_AFTER - WARN_AFTER)
         try:
             return function(*arguments)
         except BaseException as error:  # whatever it is, it is not ours
-            if isinstance(error, StopIteration) and isinstance(getattr(function, "__self__", None), GeneratorType):
-                raise
-            raise ScriptError("%s: %s: %s" % (self._place(error, function), name, show(": ".join(
+            about = arguments[0] if function is _next else function
+            raise ScriptError("%s: %s: %s" % (self._place(error, about), name, show(": ".join(
                 filter(None, (type(error).__name__, _text(str, error))))))) from None
         finally:
             self._running = None
@@ -243,13 +250,21 @@ class Calls:
             self._take_back()
 
     def _take_back(self):
-        """Undo what a function may have done to the daemon without meaning it (os.fork, asyncio, signal)."""
+        """Undo what a function may have done to the daemon without meaning it (os.fork, asyncio, signal, threading)."""
         if os.getpid() != self._pid:  # there must not be two of us
             os._exit(0)
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
         for number, handler in self._handlers:
             if signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
+        if "threading" in sys.modules:
+            sys.modules["threading"].excepthook = self._on_thread
+
+    def _on_thread(self, what):
+        """Tell of what a thread has raised (threading.excepthook)."""
+        if what.exc_type is not SystemExit:
+            self._log("Error", "%s: a thread of %s: %s: %s" % (
+                self._name, show(self._filename), what.exc_type.__name__, show(_text(str, what.exc_value))))
 
     def refuse(self, function, words):
         """Raise the ScriptError for a function that does what it may not."""
@@ -308,6 +323,22 @@ class Calls:
         for line in str(text).splitlines() or [""]:
             self._log(category, "%s: %s" % (self._name, show(line)))
 
+    def _spawn(self, argv, stdin=None):
+        """Return what lets a program run. argv: list of str, bytes or paths; stdin: str, bytes or None (nothing)."""
+        if isinstance(argv, (str, bytes)) or not argv:
+            raise TypeError("spawn: %r is no list of a program and its arguments (shell takes a text)" % (argv,))
+        words = [os.fsencode(word) for word in argv]
+        if any(b"\0" in word for word in words):
+            raise ValueError("spawn: an argument holds a null byte")
+        if stdin is not None and not isinstance(stdin, (str, bytes, bytearray)):
+            raise TypeError("spawn: stdin is %r; allowed: str, bytes or None" % (stdin,))
+        self._made += 1
+        return Command(words, os.fsencode(stdin) if isinstance(stdin, str) else None if stdin is None else bytes(stdin))
+
+    def _shell(self, command, *args, stdin=None):
+        """Return what lets /bin/sh run a text, in which "$1", "$2" … are the args."""
+        return self._spawn(["/bin/sh", "-c", command, "sh", *args], stdin)
+
     def _terminate(self, code=0):
         if not isinstance(code, int) or not 0 <= code <= 255:
             raise ValueError("terminate(%r): allowed: 0 to 255" % (code,))
@@ -333,26 +364,22 @@ class Calls:
         return heapq.heappop(self._alarms)[2]
 
 
-def _spawn(argv, stdin=None):
-    """Return what lets a program run. argv: list of str, bytes or paths; stdin: str, bytes or None (nothing)."""
-    if isinstance(argv, (str, bytes)) or not argv:
-        raise TypeError("spawn: %r is no list of a program and its arguments (shell takes a text)" % (argv,))
-    words = [os.fsencode(word) for word in argv]
-    if any(b"\0" in word for word in words):
-        raise ValueError("spawn: an argument holds a null byte")
-    if stdin is not None and not isinstance(stdin, (str, bytes, bytearray)):
-        raise TypeError("spawn: stdin is %r; allowed: str, bytes or None" % (stdin,))
-    return Command(words, os.fsencode(stdin) if isinstance(stdin, str) else None if stdin is None else bytes(stdin))
-
-
-def _shell(command, *args, stdin=None):
-    """Return what lets /bin/sh run a text, in which "$1", "$2" … are the args."""
-    return _spawn(["/bin/sh", "-c", command, "sh", *args], stdin)
+def _next(generator, news):
+    """Return (what a generator wants next, False), or (its last word, True)."""
+    try:
+        wanted = generator.send(news)
+        for _turn in range(_IDLE):  # in one call, so that it is told of when it takes long
+            if wanted is not None:
+                return wanted, False
+            wanted = generator.send(None)
+    except StopIteration as end:
+        return end.value, True
+    raise RuntimeError("yields again and again, and nothing to be run")
 
 
 def _line_of(function):
-    """Return the line in which a function begins, 0 where that is not known."""
-    code = getattr(function, "__code__", None) or getattr(getattr(function, "__self__", None), "gi_code", None)
+    """Return the line in which a function, or a generator, begins, 0 where that is not known."""
+    code = getattr(function, "__code__", None) or getattr(function, "gi_code", None)
     return getattr(code, "co_firstlineno", 0)
 
 

@@ -60,7 +60,7 @@ class Tree:
         self.notes = []
         self._left = False    # directories have left and their content may still be watched
         self._denied = False  # a directory could not be watched for lack of permission
-        self._unclosed = {}   # (wd, name) of created files that nobody has closed yet
+        self._unclosed = {}   # (wd, name) of created files that nobody has closed yet → whether there was something else
         self._rename = None   # the last of a directory: (cookie, from, to), both (wd, name) or None
         self._doubtful = set()  # wds of directories whose content is not what events have told
         self._inotify = inotify.Inotify()
@@ -298,14 +298,14 @@ class Tree:
             is_dir, key = bool(mask & IN_ISDIR), (wd, name)
             if not is_dir:
                 if mask & IN_CREATE and not self._create_is_change:
-                    created[key] = None
+                    created[key] = False
                     continue
-                is_open = cookie in open_cookies
+                is_open, covers = cookie in open_cookies, False
                 if created or self._unclosed:
                     if key in created or key in self._unclosed:
                         if mask & IN_ATTRIB:
                             continue  # its closing will tell
-                        is_open = True
+                        is_open, covers = True, created.get(key) or self._unclosed.get(key)
                         if mask & IN_MOVED_FROM:
                             renamed.pop(cookie, None)  # no target can have it yet
                             open_cookies.add(cookie)
@@ -315,9 +315,9 @@ class Tree:
                     _note(changed, wd, name, FRESH if mask & _CONTENT else PLACE, False)
                     if self.tells_kinds:
                         if is_open and mask & IN_MOVED_TO:
-                            created[key] = None
-                        elif not is_open or not mask & _GOES:  # else nobody was told of it
-                            self._see(Kind.CREATE if is_open else _kind(mask), wd, name, False)
+                            created[key] = True
+                        elif not is_open or covers or not mask & _GOES:  # else nobody was told of it
+                            self._see(Kind.CREATE if is_open and not mask & _GOES else _kind(mask), wd, name, False)
                     continue
             move = origin = None
             if cookie in renamed:
@@ -402,10 +402,10 @@ class Tree:
 
         inotify tells IN_CREATE for link(2) and mknod(2) alike, and no IN_CLOSE_WRITE follows.
         """
-        for wd, name in created:
+        for (wd, name), covers in created.items():
             facts = self._lstat(wd, name)
             if facts is not None and stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
-                self._unclosed[wd, name] = None
+                self._unclosed[wd, name] = covers
             elif facts is not None:
                 _note(changed, wd, name, FRESH, False)
                 self._see(Kind.CREATE, wd, name, False)

@@ -144,6 +144,16 @@ def test_check_tells_warnings_and_ok(run, here):
     assert (status, out, len(err)) == (0, ["OK"], 1) and err[0].startswith("%s/conf:6: rsync._extra: " % here)
 
 
+def test_check_asks_a_shell_about_each_command_and_runs_none(run, here):
+    text = ("[sync a]\nmode = exec\nsource = /srv\nonCreate = touch %s/ran; if true; then echo ^path\nonDelete = /no/such/program ^path\n"
+            "onModify = /bin/true ^path\nonBatch.after = echo 'x\nrunIf = touch %s/ran\n" % (here, here))
+    first, second, third = refused(run, "-check", conf(text))
+    assert first.startswith("sync a: onCreate: ") and "yntax error" in first
+    assert second == "sync a: onDelete: there is no program /no/such/program"
+    assert third.startswith("sync a: onBatch.after: ")
+    assert not (here / "ran").exists()
+
+
 def test_names_of_files_are_bytes(run):
     name = os.fsdecode(b"c\xff\n")
     conf(GOOD, b"c\xff\n")

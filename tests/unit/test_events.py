@@ -397,6 +397,13 @@ def test_what_was_found_where_something_was_told_adds_nothing(told):
     assert lines(events) == before
 
 
+@pytest.mark.parametrize("kind", [ATTRIB, MODIFY])
+def test_what_was_found_makes_a_creation_of_what_was_told_first(kind):
+    events = queue((kind, b"d/f"), (MOVE, b"z", b"d/f"))
+    events.add(CREATE, b"d/f", FILE, 0, 0, True)
+    assert lines(events)[0] == (CREATE, b"d/f")
+
+
 def test_what_leads_to_a_path_is_not_of_before_a_deletion():
     events = queue((CREATE, b"d/a", DIRECTORY))
     failed = events.take(0)

@@ -530,6 +530,39 @@ def test_a_directory_that_may_be_another_one_is_deleted_first():
     assert pair.runs(5) == ["Delete d", "Create d"]
 
 
+def test_what_is_to_be_deleted_is_not_listed():
+    """What is in it now came after the deletion, and will be told or found with the creation that follows."""
+    pair = Pair()
+    pair.tell(CREATE, b"d", is_dir=True)
+    job = pair.take()
+    pair.tell(DELETE, b"d", is_dir=True)
+    pair.end(job, AGAIN)
+    pair.source.files.update({b"d": DIRECTORY, b"d/f": FILE})  # not read yet
+    pair.now = pair.due
+    job = pair.take()
+    pair.tell(CREATE, b"d", is_dir=True)
+    ran = []
+    if job is not None:
+        ran.append(b" ".join(job.argv).decode())
+        pair.end(job)
+    ran += pair.runs(30)
+    assert ran[-3:] == ["Delete d", "Create d", "Create d/f"]
+
+
+def test_the_origin_of_a_move_that_failed_is_deleted_whatever_came_there():
+    pair = Pair()
+    pair.move(b"d", b"e", is_dir=True)
+    job = pair.take()
+    pair.move(b"f", b"d")
+    for _number in range(2):
+        pair.end(job, AGAIN)
+        job = pair.next(pair.due)
+        assert job.argv[0] == b"Move"
+    pair.end(job, AGAIN)
+    ran = [line for line in pair.runs(300) if line.split()[-1] == "d"]
+    assert ran[0] == "Delete d" and ran[1:] in (["Move f d"], ["Create d"])
+
+
 def test_what_a_directory_holds_is_found():
     pair = Pair()
     pair.source.files.update({b"d": DIRECTORY, b"d/f": FILE, b"d/e": DIRECTORY, b"d/e/g": FILE})

@@ -1114,6 +1114,15 @@ def test_steps_that_need_nothing_are_ended(wanted):
     assert ran.verdict is DIE and is_told(ran.words, line=3) and "nothing to be run" in ran.words
 
 
+@pytest.mark.parametrize("wanted", ["None", "default.rsync([])"])
+def test_steps_that_need_nothing_and_take_time_are_told_of(wanted, soon):
+    """Each comes back in time, but nothing else has had a turn between them."""
+    world = World("import time\nend = time.monotonic() + 0.3\ndef on_create(event):\n    while time.monotonic() < end:\n"
+                  "        time.sleep(0.01)\n        yield %s\n" % wanted)
+    ran = world.happens(CREATE)
+    assert ran.verdict is DIE and is_told(ran.words) and len(world.logged("Warn")) == 1
+
+
 def test_steps_that_run_something_may_go_on_for_ever(soon):
     world = World("import time\ndef on_create(event):\n    for number in range(20):\n        time.sleep(0.01)\n        yield spawn(['a'])\n")
     assert world.happens(CREATE).verdict is OK and world.lines == []
