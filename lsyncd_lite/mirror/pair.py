@@ -133,7 +133,7 @@ class Pair:
             job.began = now
             return job
         if self._owed and (self.stopping or self._owed_at <= now):
-            return self._begin(self._pay([], 0), now)
+            return self._begin(self._pay([], 0, 1 + self._owed_failures), now)
         if not source.is_directory():
             self.lose_source(now)
             return None
@@ -192,16 +192,16 @@ class Pair:
         if outcome is not None and job.purpose != PROBE and told is None:
             if outcome.verdict in (Verdict.OK, Verdict.LOOK):
                 if self.config.onBatch.after is not None and job.purpose != LOST:
-                    self._stage(self._pay(paths, status), now)
+                    self._stage(self._pay(paths, status, attempt), now)
             elif outcome.verdict in (Verdict.PARTIAL, Verdict.AGAIN, Verdict.DIE) and self.config.onBatch.failed is not None:
                 self._stage(self._hook("failed", paths, status, attempt), now)
         return outcome or Outcome(Verdict.OK, None, False)
 
-    def _pay(self, paths, status):
+    def _pay(self, paths, status, attempt):
         """Return the Job of onBatch.after, which is told of what it was told in vain, too."""
         self._owe(paths)
         owed, self._owed = list(self._owed), {}
-        return self._hook("after", owed, status, 1 + self._owed_failures)
+        return self._hook("after", owed, status, attempt)
 
     def _owe(self, paths):
         self._owed.update(dict.fromkeys(paths))

@@ -386,7 +386,7 @@ def test_a_function_that_hangs_is_told_of_while_it_does_and_the_others_go_on(src
 def test_steps_that_never_end_fail_their_sync_only(src, dst, scripts, daemon):
     running = daemon(scripts.table("waits", "def on_create(event):\n    while True:\n        yield\n", src), sync(src, dst, "plain"))
     make(src, "a")
-    running.wait_log(r"Error: waits: .*waits\.py:\d+: on_create: yields again and again, and nothing to be run")
+    running.wait_log(r"Error: waits: .*waits\.py:\d+: on_create: RuntimeError: yields again and again, and nothing to be run")
     running.wait_equal(src, dst)
 
 
