@@ -154,7 +154,9 @@ def test_a_target_that_never_answered_does_not_keep_the_daemon_from_ending(src, 
 # ---- children ----------------------------------------------------------------------------------
 
 FACTS = """
-cp /proc/$$/status /proc/$$/stat %(folder)s
+for name in status stat; do  # read by the shell itself: while it starts a program it blocks signals
+    while read -r line; do printf '%%s\n' "$line"; done < /proc/$$/$name > %(folder)s/$name
+done
 ls -l /proc/$$/fd > %(folder)s/fd
 exec rsync "$@"
 """
