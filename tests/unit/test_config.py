@@ -758,3 +758,13 @@ def test_several_servers_as_in_the_guide(text):
                                                                                        "protect_args"} for sync in config.syncs)
     assert [(sync.name, sync.source, sync.target) for sync in config.syncs] == [
         ("www/1", b"/var/www/html", b"1.0.0.2:/var/www/html/"), ("www/2", b"/var/www/html", b"1.0.0.3:/var/www/html/")]
+
+
+# ---- what people copy ----------------------------------------------------------------------------
+
+def test_every_configuration_of_the_readme_is_taken():
+    with open(os.path.join(os.path.dirname(__file__), "..", "..", "README.md"), encoding="utf-8") as file:
+        blocks = re.findall(r"```(?:ini|json)\n(.*?)```", file.read(), re.S)
+    assert len(blocks) == 5
+    for block in blocks:
+        assert load(block).syncs
