@@ -5,12 +5,14 @@ as its standard input and a pipe to us as its output.
 """
 
 import os
+import select
 import signal
 import sys
 
 _OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end: the first, and the last
 _READS = 16          # of 64 KiB of one child's output in a turn of the loop
 _LINE_LONGEST = 4096
+_LAST_WORDS = 200    # milliseconds in which what a child has started (rsync's ssh) may still say why it has failed
 
 
 class Children:
@@ -96,6 +98,11 @@ class Children:
             child = self._running.pop(pid, None)
             if child is not None:
                 self._drain(child)
+                if status and not child.lines and child.output is not None:
+                    waiting = select.poll()
+                    waiting.register(child.output, select.POLLIN)
+                    waiting.poll(_LAST_WORDS)
+                    self._drain(child)
                 status = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
                 ended.append((child.tag, status, child.lines))
 

@@ -108,6 +108,12 @@ def test_what_a_grandchild_prints_after_the_end_is_told_too(family):
     assert [line for _tag, line in family.lines] == [b"early", b"late"]
 
 
+def test_a_failure_without_a_word_waits_a_moment_for_what_it_has_started_to_say_why(family):
+    assert family.run(b"(sleep 0.02; echo late) & exit 2") == (2, [b"late"])
+    began = time.monotonic()
+    assert family.run(b"sleep 5 & exit 2") == (2, []) and time.monotonic() - began < 4  # but a moment only
+
+
 # ---- what they get -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4096, 65537, 3000000])
