@@ -242,6 +242,8 @@ class EventSync(Pair):
             return Outcome(verdict, words, False)
         if verdict in (Verdict.LOOK, Verdict.REDO):
             self.queue.put_back(work.events, now + max(self.config.delay, 1.0) * (verdict is Verdict.LOOK))
+            if verdict is Verdict.LOOK:  # nothing is wrong: something vanished meanwhile
+                return Outcome(Verdict.OK, None, False)
             return Outcome(verdict, words, False)
         self.last_error, self.failing_since = words, self.failing_since or wall
         killed = told is None and status in _SIGNALS
