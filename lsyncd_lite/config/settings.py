@@ -8,6 +8,7 @@ unless it checks two of them against each other.
 import re
 from collections import namedtuple
 
+from lsyncd_lite.config import crontab
 from lsyncd_lite.paths import show, to_bytes
 
 # name      as in lsyncd; what stands behind a dot in INI, inside an object in JSON
@@ -53,6 +54,24 @@ def _seconds(raw):
     if not 0 <= value < 1e9:
         raise ValueError
     return value
+
+
+def _span(raw):
+    value = _seconds(raw)
+    if value < 0.1:
+        raise ValueError
+    return value
+
+
+def _marker(raw):
+    name = _text(raw)
+    if name.startswith("/") or ".." in name.split("/"):
+        raise ValueError
+    return name
+
+
+def _crontab(raw):
+    return tuple(map(crontab.parse, _lines(raw)))
 
 
 def _lines(raw):
@@ -143,6 +162,10 @@ _MIRRORING = "rsync rsyncssh direct"
 
 BOOL = Kind(_boolean, "true, false, yes, no, on, off, 1 or 0")
 SECONDS = Kind(_seconds, "a number of seconds, 0 or more")
+SPAN = Kind(_span, "a number of seconds, 0.1 or more")
+MARKER = Kind(_marker, "the name of a file, relative to the source")
+CRONTAB = Kind(_crontab, "a list of times, each of six fields: second minute hour day month weekday, as in crontab(5) "
+               "(0 30 2 * * mon-fri: half past two on working days)")
 TEXT = Kind(_text, "a text that is not empty")
 FILE = Kind(_text, "a file name")
 LINES = Kind(_lines, "a list of texts (INI: one a line; JSON: an array of strings)")
@@ -175,6 +198,8 @@ KEYS = (
     Key("maxProcesses", "settings", _whole(1), None, "Child processes at one time, over all syncs."),
     Key("shutdownTimeout", "settings", SECONDS, 60.0,
         "Seconds that pending changes and running children get after TERM before they are ended."),
+    Key("stateDir", "settings", FILE, None,
+        "Directory in which what could not be mirrored before the end is kept for the next start (default: $STATE_DIRECTORY)."),
     Key("onFatal", "settings", _choice("isolate", "exit"), "isolate",
         "When a sync fails for good: isolate it and run the others on, or exit."),
     # ---- settings and sync -------------------------------------------------------------------
@@ -183,6 +208,13 @@ KEYS = (
         "SECS", by_mode={"direct": 1.0, "exec": 0.0, "script": 0.0}),
     Key("maxDelays", "settings sync", _whole(1), 1000,
         "Start before the delay is over when more changes than this are queued."),
+    Key("monitor", "settings sync", _choice("auto", "inotify", "poll"), "auto",
+        "How changes are noticed: by what the kernel tells, by scans, or (auto) by scans where a file system does not tell "
+        "what other hosts change."),
+    Key("scanInterval", "settings sync", SPAN, 60.0,
+        "Seconds between two scans of what is polled, or of what there are not enough inotify watches for."),
+    Key("jobTimeout", "settings sync", SPAN, None,
+        "End a job that has neither printed nor moved anything for this many seconds, and try again (default: never)."),
     # ---- sync --------------------------------------------------------------------------------
     Key("name", "sync", TEXT, None, "Name of the sync in log and status (INI: the word in [sync NAME])."),
     Key("mode", "sync", MODE, "rsync", "How changes travel."),
@@ -206,6 +238,15 @@ KEYS = (
     Key("allowEmptySource", "sync", BOOL, False,
         "Mirror an empty source, which empties the target (else refused: it may be a missing mount).",
         modes=_MIRRORING),
+    Key("requireMarker", "sync", MARKER, None,
+        "Mirror only while this file is in the source: it tells a mounted source from an empty mount point."),
+    Key("maxDelete", "sync", _whole(0), None,
+        "Hold a job that would remove more entries than this on the target, until it is released.", modes=_MIRRORING),
+    Key("fullSyncInterval", "sync", SPAN, None, "Seconds between two full syncs while running."),
+    Key("crontab", "sync", CRONTAB, (),
+        "Times of full syncs, one a line: second minute hour day month weekday."),
+    Key("fullSyncJitter", "sync", SECONDS, None,
+        "Begin these full syncs at random up to this many seconds later (default: a tenth of the time to the next, 60 at most)."),
     Key("batchSizeLimit", "sync", _whole(0), None,
         "Files larger than this many bytes travel in a process of their own.", modes="rsync rsyncssh"),
     Key("runIf", "sync", COMMAND, None, "Start nothing while this command fails; changes are gathered all the time."),

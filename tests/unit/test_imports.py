@@ -16,7 +16,7 @@ ROOT = os.path.dirname(lsyncd_lite.__file__)
 ORDER = [["__init__"], ["errors", "paths"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["watching"], ["daemon"], ["cli"], ["__main__"]]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 FOLDERS = {  # top down; a module imports only from above
-    "config": ["section", "settings", "targets", "commands", "scripts", "ini", "json", "config"],
+    "config": ["section", "crontab", "settings", "targets", "commands", "scripts", "ini", "json", "config"],
     "mirror": ["change", "filters", "queue", "moves", "job", "ssh", "rsync", "rsyncssh", "direct", "pair", "sync", "events", "eventsync", "exec", "script"],
     "watch": ["inotify", "tree"],
 }
