@@ -176,6 +176,9 @@ class _Builder:
         actions = self._commands(values, places)
         if mode == "exec" and not any(name in places for name in _ACTIONS):
             self.errors.append("%s: does nothing: mode exec needs at least one of %s" % (section.where, ", ".join(_ACTIONS)))
+        for name in ("fullSyncInterval", "crontab"):
+            if mode == "exec" and name in places and "onStartup" not in places:
+                self.errors.append("%s: runs onStartup again, and there is none" % places[name])
         code = self._code(values, places) if mode == "script" else None
         if any(name not in values for name in required):
             return []

@@ -246,6 +246,7 @@ class EventSync(Pair):
                 return Outcome(Verdict.OK, None, False)
             return Outcome(verdict, words, False)
         self.last_error, self.failing_since = words, self.failing_since or wall
+        self.guarded = words if verdict is Verdict.HELD else None
         killed = told is None and status in _SIGNALS
         if job in self._before_stop:  # what is pending gets one try after the stop
             self._put_back(work.events, now, now, killed)
@@ -275,6 +276,7 @@ class EventSync(Pair):
             self.last_success = wall
             self._works()
             return Outcome(Verdict.OK, words or "start-up finished after %.1f s" % (now - job.began), False)
+        self.guarded = words if verdict is Verdict.HELD else None
         if verdict is not Verdict.REDO:
             self.last_error, self.failing_since = words, self.failing_since or wall
             self._failures += 1
@@ -321,10 +323,10 @@ class EventSync(Pair):
                     kind = Kind.UNKNOWN if event.kind is Kind.MOVE else event.kind
                     self.queue.add(kind, path, event.is_dir, event.since, event.since)
 
-    def give_up(self):
-        """Try nothing any more: what is pending stays so."""
+    def give_up(self, words):
+        """Try nothing any more: what is pending stays so; words: why."""
         self._unstarted = self.starting
-        super().give_up()
+        super().give_up(words)
 
     def try_now(self, now):
         """Wait no longer for what has failed: somebody may have mended it."""

@@ -16,6 +16,7 @@ from lsyncd_lite.mirror.pair import AT_ONCE, FAILED_RETRY, RETRY_LONGEST, Outcom
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.paths import below, join, split
 
+GUARDED_RETRY = 60.0         # seconds between two counts of what maxDelete holds
 FULL_RETRY_LONGEST = 3600.0  # seconds between two full syncs when some files cannot be sent
 
 
@@ -193,6 +194,8 @@ class Sync(Pair):
         self._blocked.clear()
         count = len(job.entries)
         verdict, words = told or self.mode.verdict(job, status, output)
+        if verdict is not Verdict.OK:
+            words = job.overdue or words
         if job.moves:
             self._put_back(self.queue, self.moves.judge(job), job.since)
             if not self.takes_moves:  # any more
@@ -220,6 +223,8 @@ class Sync(Pair):
             self._unplan()
             return Outcome(verdict, words, False)
         self.last_error, self.failing_since = words, self.failing_since or wall
+        if verdict is Verdict.HELD:
+            return self._guard(job, entries, words, now + max(GUARDED_RETRY, 10 * lasted))
         if job in self._before_stop:  # what is pending gets one try after the stop
             self._before_stop.discard(job)
             self._put_back(self.queue, entries, job.since)
@@ -248,9 +253,18 @@ class Sync(Pair):
             self.failed = True
             self.want_full(now)
             self.retry_at = now + FAILED_RETRY
-        return Outcome(verdict, words, self.starting and self._must_start)
+        return Outcome(verdict, words, self.must_start)
+
+    def _guard(self, job, entries, words, again):
+        """Hold everything: what would delete so much may be about to send what is as wrong."""
+        self._put_back(self.held if job.held else self.queue, entries, job.since)
+        self._unplan()
+        self.guarded, self.retry_at = words, again
+        return Outcome(Verdict.HELD, words, self._onepass)
 
     def _succeeded(self, job, count, full, lasted, wall):
+        if job.free:
+            self.mode.released = False
         if full:
             self.starting = False
         self.last_success = wall
