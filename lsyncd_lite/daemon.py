@@ -10,6 +10,7 @@ import time
 
 from lsyncd_lite.config.config import as_mode
 from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, reason
+from lsyncd_lite.keeping import Keeper
 from lsyncd_lite.mirror.direct import Direct
 from lsyncd_lite.mirror.job import BATCH, CHECK, FULL, LOST, REMOVAL, Verdict
 from lsyncd_lite.mirror.rsync import DETAIL, Rsync
@@ -22,6 +23,7 @@ from lsyncd_lite.system.pidfile import Pidfile
 from lsyncd_lite.system.process import Children, argv_of
 from lsyncd_lite.system.sockets import Sockets
 from lsyncd_lite.system.source import Source
+from lsyncd_lite.system.state import State
 from lsyncd_lite.watching import Watched, roots
 
 HEARTBEAT = 60.0     # seconds between two looks at what tells no events, and writes of an unchanged status
@@ -44,7 +46,7 @@ class Daemon:
     """One run of the program, from the first watch to the exit status."""
 
     def __init__(self, config, log, reload):
-        """config: a Config; log: a Log; reload(): returns the Config read again, or raises ConfigError."""
+        """config: a Config; log: a Log; reload(): returns the Config read again, or raises ConfigError. Raises Fatal."""
         self._config = config
         self._log = log
         self._reload = reload
@@ -63,6 +65,8 @@ class Daemon:
         self._status_broken = False
         self._beat_at = 0.0
         self._looked_at = 0.0  # when jobs were looked at last
+        directory = None if config.settings.onepass else config.settings.stateDir
+        self._keeper = Keeper(None if directory is None else State(directory), log)
         self._told = {}        # Sync → the failure that was logged last
         self._heard = {}       # Sync → lines that its children have printed since it worked
 
@@ -99,7 +103,7 @@ class Daemon:
 
     def _deadline(self):
         """Return when the loop has to turn next without being woken."""
-        times = [self._beat_at, self._kill_at]
+        times = [self._beat_at, self._kill_at, self._keeper.due]
         times += [watched.look_at for watched in self._trees]
         now = time.monotonic()
         if self._may_start():
@@ -283,10 +287,12 @@ class Daemon:
         """Make the running syncs and trees those of a Config; what did not change goes on untouched."""
         old_syncs, old_trees = self._syncs, self._trees
         self._config = config
-        now, syncs = time.monotonic(), []
+        now, syncs, new = time.monotonic(), [], set()
         left = [old for old in old_syncs if all(old is not sync for _wanted, sync, _mode in plan)]
         for wanted, sync, mode in plan:
             if sync is not None:
+                if sync.config.name != wanted.name:
+                    self._keeper.forget(sync)
                 sync.config = wanted
                 sync.try_now(now)
             else:
@@ -294,17 +300,24 @@ class Daemon:
                 if wanted.mode in ("exec", "script"):
                     from lsyncd_lite.mirror.eventsync import EventSync as kind
                 sync = kind(wanted, mode, now, time.time(), _jitter, insist, config.settings.onepass)
+                new.add(sync)
             syncs.append(sync)
         for sync in left:
             self._told.pop(sync, None)
             self._heard.pop(sync, None)
             self._log("Normal", "%s: ended by the new configuration" % sync.config.name)
-            heirs = [new for new in syncs if (new.config.source, new.config.target)
+            heirs = [heir for heir in syncs if (heir.config.source, heir.config.target)
                      == (sync.config.source, sync.config.target)]
-            for new in heirs:
-                new.inherit(sync)
+            for heir in heirs:
+                heir.inherit(sync)
+                new.discard(heir)
+            self._keeper.forget(sync)
             if not heirs:
                 self._children.kill(signal.SIGTERM, lambda tag, gone=sync: tag[0] is gone)
+        for sync in new:
+            self._keeper.begin(sync, now)
+        for sync in syncs:
+            self._keeper.note(sync)
         self._syncs = syncs
         for warning in config.warnings:
             self._log("Warn", warning)
@@ -391,6 +404,7 @@ class Daemon:
             if self._has_schedule and sync.schedule.strikes(now, time.time()):
                 self._log("Normal", "%s: time for a full sync" % sync.config.name)
                 sync.want_full(now)
+        self._keeper.keep(self._syncs, now)
         due = self._status_due()
         if due is not None and due <= now:
             self._write_status(now)
@@ -487,6 +501,7 @@ class Daemon:
         return self._config.settings.onepass and not any(sync.starting or sync.busy for sync in self._syncs)
 
     def _exit_status(self):
+        self._keeper.end(self._syncs)
         if self._stop is not None:
             for sync in self._syncs:
                 if sync.pending:

@@ -94,7 +94,8 @@ class _Builder:
             values.update(self._values("settings", [Entry(key, raw, "-" + key)]))
         defaults = {name: key.default for name, key in settings.scope("settings").items()}
         merged = SimpleNamespace(**dict(defaults, **values))
-        for name in ("logfile", "pidfile", "statusFile"):
+        merged.stateDir = merged.stateDir or os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or None  # systemd.exec(5)
+        for name in ("logfile", "pidfile", "statusFile", "stateDir"):
             if getattr(merged, name) is not None:
                 setattr(merged, name, os.path.abspath(to_bytes(getattr(merged, name))))
         inherited = {name: values[name] for name, key in settings.scope("sync").items()

@@ -315,13 +315,31 @@ class EventSync(Pair):
             return
         self.starting = self.starting or other.starting and self.begins_again
         for event in other.queue:
-            known = [path for path in event.paths if not self.filter.excludes(*split(path), event.is_dir)]
-            if event.kind is Kind.MOVE and len(known) == 2 and self.takes_moves and not event.taken:
-                self.queue.add_move(event.origin, event.path, event.is_dir, event.since, event.since)
-            else:
-                for path in known:
-                    kind = Kind.UNKNOWN if event.kind is Kind.MOVE else event.kind
-                    self.queue.add(kind, path, event.is_dir, event.since, event.since)
+            paths, kind = event.paths, event.kind
+            self._restore(Kind.UNKNOWN if kind is Kind.MOVE and event.taken else kind, event.is_dir, paths, event.since)
+
+    def remains(self):
+        """Return the records (tuples of bytes) of the events that are not done, in order, for `restore`."""
+        return super().remains() + [(b"start",)] * self.starting + [
+            (b"event", event.kind.value.encode(), b"directory" if event.is_dir else b"file", *event.paths) for event in self.queue]
+
+    def restore(self, records, complete, now):
+        """Queue the events that an earlier run has left; complete: none was lost."""
+        super().restore(records, complete, now)
+        for record in records:
+            if record[0] == b"event":
+                self._restore(Kind(record[1].decode()), record[2] == b"directory", record[3:], now)
+        if not complete or (b"start",) in records:
+            self.want_full(now)
+
+    def _restore(self, kind, is_dir, paths, now):
+        """Queue an event of an earlier run, as far as it is still told of."""
+        known = [path for path in paths if not self.filter.excludes(*split(path), is_dir)]
+        if kind is Kind.MOVE and len(known) == 2 and self.takes_moves:
+            self.queue.add_move(*paths, is_dir, now, now)
+            return
+        for path in known:
+            self.queue.add(Kind.UNKNOWN if kind is Kind.MOVE else kind, path, is_dir, now, now)
 
     def give_up(self, words):
         """Try nothing any more: what is pending stays so; words: why."""

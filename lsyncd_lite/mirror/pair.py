@@ -126,7 +126,7 @@ class Pair:
         if len(self.running) >= self.config.maxProcesses:
             return None
         due = self._due()
-        if self.stopping and self._owed:
+        if self.stopping and self._owed_at is not None:
             return AT_ONCE
         return earliest(due if due is None or self._shut_until is None else max(due, self._shut_until),
                         self._owed_at if self._owed else None)
@@ -140,7 +140,7 @@ class Pair:
             job = self._next.popleft()
             job.began = now
             return job
-        if self._owed and (self.stopping or self._owed_at <= now):
+        if self._owed and self._owed_at is not None and (self.stopping or self._owed_at <= now):
             return self._begin(self._pay([], 0, 1 + self._owed_failures), now)
         if not self._has_source(source, now):
             return None
@@ -260,8 +260,11 @@ class Pair:
                 self._owed_failures, self._owed_at = 0, self._owed_at if self._owed else None
             return Outcome(Verdict.OK, None, False)
         words = "onBatch.%s %s" % (job.name, how(status, output))
-        if job.name == "after" and self.config.onBatch.afterFailure == "again" and not self.stopping:
+        if job.name == "after" and self.config.onBatch.afterFailure == "again":
             self._owe(job.told)
+            if self.stopping:  # the next run tells it
+                self._owed_at = None
+                return Outcome(Verdict.REDO, words, False)
             if self._owed_at is None or self._owed_at <= now:  # else that was a batch's, before its time
                 self._owed_failures += 1
                 self._owed_at = now + self._back_off(self._owed_failures)
@@ -306,6 +309,18 @@ class Pair:
         if self.config.onBatch.after is not None:
             self._owe([*other._owed, *(path for job in other._next if job.name == "after" for path in job.told)])
             self._owed_at = AT_ONCE if self._owed else None
+
+    def remains(self):
+        """Return the records (tuples of bytes) of what onBatch.after was not told, for `restore`."""
+        owed = [*self._owed, *(path for job in self.running if job.name == "after" for path in job.told)]
+        return [(b"owed", path) for path in owed]
+
+    def restore(self, records, _complete, _now):
+        """Owe to onBatch.after what an earlier run has left."""
+        owed = [record[1] for record in records if record[0] == b"owed"]
+        if owed and self.config.onBatch.after is not None:
+            self._owe(owed)
+            self._owed_at = AT_ONCE
 
     def released(self, job):
         """Take note of the end of a job of the sync that this one has inherited from."""

@@ -13,7 +13,7 @@ from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.job import Verdict
 from lsyncd_lite.mirror.moves import MOVES_KEPT, Move, Moves
 from lsyncd_lite.mirror.pair import AT_ONCE, FAILED_RETRY, RETRY_LONGEST, Outcome, Pair, earliest
-from lsyncd_lite.mirror.queue import Queue
+from lsyncd_lite.mirror.queue import BOUND, Queue
 from lsyncd_lite.paths import below, join, split
 
 GUARDED_RETRY = 60.0         # seconds between two counts of what maxDelete holds
@@ -314,6 +314,29 @@ class Sync(Pair):
         for job in other.running:
             self._put_back(self.queue, [(path, marks & ~NEW) for path, marks in job.entries], job.since)
         self._put_back(self.queue, other.moves.places(), other.oldest)
+
+    def remains(self):
+        """Return the records (tuples of bytes) of all that is not known to be on the target, for `restore`."""
+        entries = Queue(bound=BOUND)
+        for queue in (self.queue, self.held, self._after_full):
+            entries.put_back(queue.entries(), 0)
+        for job in [*self.running, *self._ready]:
+            entries.put_back(job.entries, 0)
+        entries.put_back(self.moves.places(), 0)
+        for job in self.running:
+            for move in job.moves:
+                entries.put_back([(path, WHOLE | FRESH) for path in move[:2]], 0)
+        found = [(path, marks & ~NEW) for path, marks in entries.entries()]
+        doubtful = [(path, marks) for path, marks in self._after_full.entries()] if entries.is_whole() else []
+        return super().remains() + [(b"place", b"%d" % marks, path) for path, marks in found + doubtful]
+
+    def restore(self, records, complete, now):
+        """Queue what an earlier run has left; complete: nothing else is missing."""
+        super().restore(records, complete, now)
+        entries = [(record[2], int(record[1])) for record in records if record[0] == b"place"]
+        if not complete:
+            entries.append((b"", WHOLE))
+        self._put_back(self.queue, entries, now)
 
     def try_now(self, now):
         """Wait no longer for what has failed: somebody may have mended it."""
