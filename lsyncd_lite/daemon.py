@@ -401,6 +401,9 @@ class Daemon:
         for sync in self._syncs:
             if sync.ends is not None and self._stop is None:
                 self._begin_stop(sync.ends, "the script of %s" % sync.config.name)
+            if sync.warning is not None:
+                self._log("Warn", "%s: %s" % (sync.config.name, sync.warning))
+                sync.warning = None
             if self._has_schedule and sync.schedule.strikes(now, time.time()):
                 self._log("Normal", "%s: time for a full sync" % sync.config.name)
                 sync.want_full(now)

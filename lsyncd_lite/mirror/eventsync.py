@@ -17,6 +17,7 @@ YOUNG = 1.0    # seconds after its last change in which what was found may still
 GLANCE = 0.05  # seconds in which the kernel tells where something went
 TROUBLE = 3    # works that fail in a row: it is not the events
 _SIGNALS = range(-128, 0)  # statuses of what was killed
+MOST = 50000   # events that wait, where beginning again can stand for them: 1 KB each
 LONGEST = 1000  # events that need nothing, in a turn
 
 
@@ -92,6 +93,11 @@ class EventSync(Pair):
 
     def _add(self, kind, path, is_dir, now):
         self.queue.add(kind, path, is_dir, now, self._due_after(now))
+        if len(self.queue) > MOST and self.begins_again and not self.stopping:
+            self.warning = "more than %d events wait: they are forgotten, and the start-up actions come again" % MOST
+            for event in [event for event in self.queue if not event.taken]:
+                self.queue.done(event)
+            self.want_full(now)
 
     def _due_after(self, now):
         """Return when what is told of now is due; when too much waits, or at the end, nothing waits for its time."""

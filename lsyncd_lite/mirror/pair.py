@@ -55,6 +55,7 @@ class Pair:
     takes_events = False  # whether it is told of Seen and Moves, not of places
     begins_again = True   # whether it can do without what was never told to it
     ends = None           # the exit status with which it wants the program to end
+    warning = None        # words for the log, once
     guarded = None        # why a job that would delete too much does not run, in words
     degraded = None       # why changes are noticed late, in words
 
