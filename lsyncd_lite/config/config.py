@@ -201,6 +201,8 @@ class _Builder:
             if "/" in table.binary:
                 table.binary = os.path.abspath(table.binary)
 
+        if plain["maxDelete"] is not None and any(word.startswith("--max-delete") for word in rsync._extra):
+            self.errors.append("%s: stands beside --max-delete in rsync._extra; allowed: one of them" % places["maxDelete"])
         rules = self._rules(values, places)
         extra_rules = self._extra_rules(places, rsync)
         source = os.path.realpath(to_bytes(values["source"]))
