@@ -12,6 +12,7 @@ import time
 
 from lsyncd_lite.mirror.ssh import LONGEST
 from lsyncd_lite.paths import join, show, to_bytes
+from lsyncd_lite.system.process import environment
 
 _PATIENCE = 2.0  # seconds for all connections to end
 
@@ -87,7 +88,7 @@ def _exit(binary, paths):
                 b"-o", b"ControlPath=" + path.replace(b"%", b"%%"), b"x"]
         try:
             pids.append(os.posix_spawnp(
-                argv[0], argv, os.environb, setsigmask=(), setsigdef=(signal.SIGPIPE,),
+                argv[0], argv, environment(), setsigmask=(), setsigdef=(signal.SIGPIPE,),
                 file_actions=[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]))
         except OSError:
             break  # no such ssh; an unused connection ends by itself after a minute
