@@ -35,7 +35,7 @@ class Job:
     """
 
     __slots__ = ("argv", "stdin", "entries", "purpose", "moves", "done", "shown", "limit", "environ",
-                 "then_full", "since", "held", "began", "work", "around", "name", "told")
+                 "then_full", "since", "held", "began", "work", "around", "name", "told", "printed")
 
     def __init__(self, argv, stdin, entries, purpose, moves=()):
         self.argv = argv
@@ -55,6 +55,7 @@ class Job:
         self.around = None  # the Job that runs after it: onBatch.before
         self.name = None    # of a hook: before, after or failed
         self.told = None    # the paths that a hook was told
+        self.printed = 0    # lines
 
     @property
     def size(self):
