@@ -148,7 +148,7 @@ def test_a_symbolic_link_in_place_of_a_file_of_ours_is_not_followed(key, tmp_pat
 def noise(running, src, dst, count=40):
     """Make changes until more has been said than a pipe, or the queue of a socket, takes."""
     for number in range(count):
-        make(src, *["%d/%d-%s" % (number, other, "x" * 150) for other in range(20)])
+        make(src, *["%d-%d-%s" % (number, other, "x" * 150) for other in range(20)])
     running.wait_equal(src, dst)
 
 
