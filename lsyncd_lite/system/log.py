@@ -81,11 +81,13 @@ class Log:
             _write(self._terminal[category in ("Error", "Warn")], category, words)
         if self._file is not None:
             error = _write(self._file, category, words)
-            if error is not None:
+            if error is not None and not self._file.told:
+                self._file.told = True
                 self._tell("cannot write the log file %s: %s" % (show(self._file.path), reason(error)), self._syslog)
         if self._syslog is not None:
             error = _write(self._syslog, category, words)
-            if error is not None and self._on_terminal is not self._shown:
+            if error is not None and not self._syslog.told and category not in self._on_terminal:
+                self._syslog.told = True
                 self._tell("cannot reach syslog: %s" % reason(error))
 
     def _tell(self, words, *others):
@@ -96,13 +98,13 @@ class Log:
 
 
 def _write(sink, category, words):
-    """Write a line to a sink; return the OSError of the first one that is lost. The first after these says how many."""
+    """Write a line to a sink; return the OSError if it is lost. The first one after these says how many they were."""
     try:
         if sink.lost:
             sink.write("Warn", "%d lines are missing here" % sink.lost)
-            sink.lost = 0
+            sink.lost, sink.told = 0, False
         sink.write(category, words)
     except OSError as error:
         sink.lost += 1
-        return error if sink.lost == 1 else None
+        return error
     return None

@@ -1,6 +1,7 @@
 """Where lines of the log go: a file, a descriptor of the starter's, syslog. None of them makes the daemon wait.
 
-Each has write(category, words), which raises OSError when the line is lost; `lost` is the log's to count.
+Each has write(category, words), which raises OSError when the line is lost; `lost` (lines) and `told` (that it
+fails) are the log's.
 """
 
 import os
@@ -26,7 +27,7 @@ class _Lines:
     clock = "%a %b %d %H:%M:%S %Y"
 
     def __init__(self):
-        self.lost = 0
+        self.lost, self.told = 0, False
         self._torn = False
 
     def _put(self, fd, category, words):
@@ -86,7 +87,7 @@ class Syslog:
 
     def __init__(self, ident, facility):
         """ident: text before each line; facility: name or number (text)."""
-        self.lost = 0
+        self.lost, self.told = 0, False
         self._ident = ident
         self._facility = int(facility) if facility.isdigit() else _FACILITIES[facility]
         self._socket = None
