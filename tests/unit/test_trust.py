@@ -120,8 +120,10 @@ def test_what_is_not_there_or_leads_nowhere_ends_the_walk(top):
 
 def test_the_root_outside_of_a_user_namespace_is_trusted(monkeypatch):
     stat = os.stat
-    monkeypatch.setattr(trust.os, "stat", lambda path: SimpleNamespace(st_uid=65534) if path == "/proc/sys" else stat(path))
-    assert trust.trusted() == {0, os.geteuid(), 65534}
+    with monkeypatch.context() as patch:
+        patch.setattr(trust.os, "stat", lambda path: SimpleNamespace(st_uid=65534) if path == "/proc/sys" else stat(path))
+        found = trust.trusted()
+    assert found == {0, os.geteuid(), 65534}
 
 
 # ---- files -------------------------------------------------------------------------------------
