@@ -337,6 +337,26 @@ def test_stdout_and_stderr_may_be_the_log_file_and_get_each_line_once(sent, capf
     assert [line[25:] for line in told[fd - 1].splitlines()] == ["Normal: one", "Error: two", "Normal: three", "Normal: four", "Normal: five"]
 
 
+def test_a_daemon_that_has_left_the_terminal_keeps_the_stdout_that_is_its_log(sent):
+    reader, writer = os.pipe()
+    before = os.dup(1)
+    os.dup2(writer, 1)
+    try:
+        log = opened(logfile=b"/dev/stdout")
+        log.leave_terminal()
+    finally:
+        os.dup2(before, 1)  # somewhere else, as Detached does
+        os.close(before)
+        os.close(writer)
+    log("Normal", "one")
+    log.open(settings(logfile=b"/dev/stdout"))  # HUP
+    log("Normal", "two")
+    assert [line[25:] for line in _drain(reader).decode().splitlines()] == ["Normal: one", "Normal: two"]
+    log.open(settings())  # and it is let go
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
 def test_a_device_may_be_the_log_file(capfd):
     opened(logfile=b"/dev/null")("Normal", "one")
     assert capfd.readouterr() == ("", "")
