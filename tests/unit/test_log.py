@@ -244,7 +244,7 @@ def test_a_fifo_with_a_reader_takes_lines_until_it_is_full(tmp_path, sent, capfd
     reader = os.open(str(tmp_path / "log"), os.O_RDONLY | os.O_NONBLOCK)
     log = opened(logfile=os.fsencode(str(tmp_path / "log")))
     for number in range(3000):
-        log("Normal", "%d %s" % (number, "x" * 200))
+        log("Normal", "%d %s." % (number, "x" * 200))
     assert "cannot write the log file" in capfd.readouterr().err
     told, count = _log_again(log, reader)
     os.close(reader)
@@ -269,8 +269,9 @@ def _whole_and_counted(told, count):
     """See lines that are whole, where some are missing a number that says how many, and the last at the end."""
     lines = told.decode().splitlines()
     missing = [line for line in lines if "lines are missing here" in line]
-    whole = [line for line in lines if re.search("Normal: (\\d+ x{200,}|again)$", line)]
+    whole = [line for line in lines if re.search("Normal: (\\d+ x{200,}[.]|again)$", line)]
     assert missing and lines[-1].endswith("Normal: again")
+    assert all(re.fullmatch(r"(.{8}|.{24}) Warn: \d+ lines are missing here", line) for line in missing)
     assert len(lines) - len(whole) - len(missing) <= len(missing)  # what was cut off, and ended before the next
     assert len(whole) + sum(int(re.search("Warn: (\\d+) lines", line).group(1)) for line in missing) == count
 
@@ -301,7 +302,7 @@ def ends(kind):
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "pty"])
-@pytest.mark.parametrize("length", [200, 900, 6000])
+@pytest.mark.parametrize("length", [200, 900, 9000])
 def test_a_terminal_that_nobody_reads_makes_nothing_wait(sent, kind, length):
     reader, writer = ends(kind)
     before = os.dup(1)
@@ -309,7 +310,7 @@ def test_a_terminal_that_nobody_reads_makes_nothing_wait(sent, kind, length):
     try:
         log = opened(nodaemon=True)
         for number in range(2000):
-            log("Normal", "%d %s" % (number, "x" * length))
+            log("Normal", "%d %s." % (number, "x" * length))
         assert fcntl.fcntl(writer, fcntl.F_GETFL) & os.O_NONBLOCK == 0  # whoever shares it expects it so
         told, count = _log_again(log, reader)
         os.close(reader)
@@ -319,6 +320,19 @@ def test_a_terminal_that_nobody_reads_makes_nothing_wait(sent, kind, length):
         for fd in before, writer:
             os.close(fd)
     _whole_and_counted(told, 2000 + count)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "pty"])
+def test_whoever_shares_a_terminal_may_fill_it_between_a_look_and_a_write(kind, monkeypatch):
+    reader, writer = ends(kind)
+    sink = sinks.Stream(writer)
+    monkeypatch.setattr(sinks.select, "poll", lambda: SimpleNamespace(register=lambda *_arguments: None, poll=lambda _time: True))
+    with pytest.raises(BlockingIOError):
+        for _number in range(1000):
+            sink.write("Normal", "x" * 900)
+    sink.close()
+    os.close(reader)
+    os.close(writer)
 
 
 @pytest.mark.parametrize("name, fd", [("/dev/stdout", 1), ("/dev/stderr", 2)])
