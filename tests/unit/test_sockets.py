@@ -115,11 +115,11 @@ def test_a_directory_that_will_not_do_is_passed_over(name, short, tmp_path, monk
 
 
 def test_a_directory_in_one_that_everybody_can_write_to_is_passed_over(short):
-    os.mkdir("weak")
-    os.mkdir("weak/mine", 0o700)
+    os.mkdir("w")
+    os.mkdir("w/m", 0o700)
     for mode, fits in (0o755, True), (0o777, False):
-        os.chmod("weak", mode)
-        place = os.fsencode(short + "/weak/mine")
+        os.chmod("w", mode)  # short, as addresses are
+        place = os.fsencode(short + "/w/m")
         assert (Sockets({b"XDG_RUNTIME_DIR": place}).path == place + b"/" + NAME.encode()) is fits
 
 
