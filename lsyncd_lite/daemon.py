@@ -18,6 +18,7 @@ from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
 from lsyncd_lite.paths import show, shown, to_bytes
 from lsyncd_lite.report import status
+from lsyncd_lite.report.discretion import discreet, secrets_of
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.pidfile import Pidfile
 from lsyncd_lite.system.process import Children, argv_of
@@ -35,6 +36,7 @@ BURST = 0.1          # seconds within which another event makes a burst
 # other when it has no room: sshd_config(5), MaxSessions.
 GATE, GATE_LONGEST, GATE_CROWD = 0.05, 10.0, 0.5
 SESSIONS = 9
+PRINTED = 1000       # lines of one job that the log shows
 HEARD = 100          # lines of children that are known again
 WORD_LONGEST = 200   # bytes of an argument that the log shows
 GRACE = 2.0          # seconds between TERM and KILL for children that outstay the shutdown, or stand still
@@ -202,9 +204,15 @@ class Daemon:
     def _on_line(self, tag, line):
         """Log a line that a child printed; what each try of a target that fails says again is said once."""
         sync, job = tag
+        job.printed += 1
+        if job.printed > PRINTED:
+            if job.printed == PRINTED + 1:
+                self._log("Normal", "%s: more than %d lines of one job: -log Output shows the rest" % (sync.config.name, PRINTED))
+            if not self._log.shows("Output"):
+                return
         text = shown(line) if job.shown else show(line)
         heard = self._heard.setdefault(sync, set())
-        again = sync.last_error is not None and line in heard or job.purpose == CHECK
+        again = sync.last_error is not None and line in heard or job.purpose == CHECK or job.printed > PRINTED
         self._log("Output" if again or DETAIL.match(line) else "Normal", "%s: %s" % (sync.config.name, text))
         if len(heard) < HEARD:
             heard.add(line)
@@ -258,7 +266,8 @@ class Daemon:
             self._on_exit(sync, job, 0, [])
             return
         if self._log.shows("Exec"):
-            words = [word if len(word) <= WORD_LONGEST else word[:WORD_LONGEST] + b"..." for word in job.argv]
+            words = [word if len(word) <= WORD_LONGEST else word[:WORD_LONGEST] + b"..."
+                     for word in discreet(job.argv, secrets_of(sync.config))]
             self._log("Exec", "%s: %s" % (sync.config.name, " ".join(map(show, words))))
         if job.purpose == FULL:
             self._log("Normal", "%s: full sync of %s to %s"
