@@ -51,6 +51,7 @@ class Pair:
 
     takes_events = False  # whether it is told of Seen and Moves, not of places
     begins_again = True   # whether it can do without what was never told to it
+    degraded = None       # why changes are noticed late, in words
     ends = None           # the exit status with which it wants the program to end
 
     def __init__(self, config, mode, now, wall, jitter, insist=False, onepass=False):
