@@ -5,6 +5,7 @@ status 255.
 """
 
 import os
+import signal
 import sys
 
 from lsyncd_lite import __version__
@@ -14,6 +15,7 @@ from lsyncd_lite.errors import ConfigError, Fatal, reason
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.paths import below, show, to_bytes, to_text
 from lsyncd_lite.system import log as logging
+from lsyncd_lite.system.pidfile import Pidfile
 
 FAILURE = 255
 
@@ -23,6 +25,7 @@ _FORMS = """usage: lsyncd-lite [OPTIONS] CONFIG
        lsyncd-lite [OPTIONS] -direct SOURCE TARGETDIR [MORE PAIRS]
        lsyncd-lite -check CONFIG
        lsyncd-lite -test-filter PATH CONFIG
+       lsyncd-lite -release SYNC CONFIG
 """
 
 # Options that are no settings: name, metavars, help.
@@ -34,6 +37,7 @@ _OTHERS = (
     ("log", "CATEGORY", "Log all, scarce (errors only) or one category more: %s." % ", ".join(logging.DEBUG)),
     ("check", "", "Read the configuration, say OK or what is wrong with it, and exit."),
     ("test-filter", "PATH", "Say which rule of each sync decides for PATH, and exit."),
+    ("release", "SYNC", "Let what maxDelete holds in a sync of the running daemon (all: in each) be done, once, and exit."),
     ("help", "", "Print this and exit."),
     ("version", "", "Print the version and exit."),
 )
@@ -180,6 +184,8 @@ def _run(arguments):
     config = load()
     if "test-filter" in given:
         return _test_filter(config, given["test-filter"])
+    if "release" in given:
+        return _release(config, given["release"])
     if "check" in given:
         for warning in config.warnings:
             _say(warning, 2)
@@ -194,7 +200,6 @@ def _start(config, shown, load):
     """Run the daemon in the foreground or leave the terminal; return the exit status."""
     from lsyncd_lite.daemon import Daemon
     from lsyncd_lite.system.detach import Detached
-    from lsyncd_lite.system.pidfile import Pidfile
     log = logging.Log(shown)
     detached = None
     if not config.settings.nodaemon and not config.settings.onepass:
@@ -243,6 +248,17 @@ def _try_commands(config):
             elif words and words[0] and shutil.which(words[0]) is None:
                 errors.append("%s: there is no program %s" % (where, show(words[0])))
     return errors
+
+
+def _release(config, name):
+    """Tell the daemon that runs by a Config to release a sync."""
+    names = [sync.name for sync in config.syncs]
+    if name not in names + ["all"]:
+        raise ConfigError(["option -release: there is no sync %s; allowed: all, %s" % (show(name), ", ".join(map(show, names)))])
+    if config.settings.pidfile is None:
+        raise ConfigError(["option -release: the daemon cannot be found: pidfile is not set (SIGUSR1 releases all syncs)"])
+    Pidfile.signal(config.settings.pidfile, signal.SIGUSR1, to_bytes(name))
+    return _say("the daemon is told: its log says what it releases")
 
 
 def _test_filter(config, text):

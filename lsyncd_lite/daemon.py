@@ -11,17 +11,20 @@ import time
 
 from lsyncd_lite.config.config import as_mode
 from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, reason
+from lsyncd_lite.keeping import Keeper
 from lsyncd_lite.mirror.direct import Direct
-from lsyncd_lite.mirror.job import FULL, LOST, Verdict
+from lsyncd_lite.mirror.job import BATCH, CHECK, FULL, LOST, REMOVAL, Verdict
 from lsyncd_lite.mirror.rsync import DETAIL, Rsync
 from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
-from lsyncd_lite.paths import show, shown
+from lsyncd_lite.paths import show, shown, to_bytes
 from lsyncd_lite.report import status
 from lsyncd_lite.system.loop import Loop
+from lsyncd_lite.system.pidfile import Pidfile
 from lsyncd_lite.system.process import Children, argv_of
 from lsyncd_lite.system.sockets import Sockets
 from lsyncd_lite.system.source import Source
+from lsyncd_lite.system.state import State
 from lsyncd_lite.watch.choice import roots
 from lsyncd_lite.watch.filesystems import Mounts
 from lsyncd_lite.watch.limits import Ceiling
@@ -38,18 +41,20 @@ GATE, GATE_LONGEST, GATE_CROWD = 0.05, 10.0, 0.5
 SESSIONS = 9
 HEARD = 100          # lines of children that are known again
 WORD_LONGEST = 200   # bytes of an argument that the log shows
-GRACE = 2.0          # seconds between TERM and KILL for children that outstay the shutdown
+GRACE = 2.0          # seconds between TERM and KILL for children that outstay the shutdown, or stand still
+LOOK = 10.0          # seconds between two looks at a job that still runs
+BLOCKED = 2          # looks at which it waited for a fifo
 
 
 class Daemon:
     """One run of the program, from the first watch to the exit status."""
 
     def __init__(self, config, log, reload):
-        """config: a Config; log: a Log; reload(): returns the Config read again, or raises ConfigError."""
+        """config: a Config; log: a Log; reload(): returns the Config read again, or raises ConfigError. Raises Fatal."""
         self._config = config
         self._log = log
         self._reload = reload
-        self._loop = Loop((signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        self._loop = Loop((signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1))
         self._children = Children(self._loop, self._on_line)
         self._sockets = Sockets()
         self._syncs = []
@@ -65,6 +70,9 @@ class Daemon:
         self._status_at = float("-inf")
         self._status_broken = False
         self._beat_at = 0.0
+        self._looked_at = 0.0  # when jobs were looked at last
+        directory = None if config.settings.onepass else config.settings.stateDir
+        self._keeper = Keeper(None if directory is None else State(directory), log)
         self._told = {}        # Sync → the failure that was logged last
         self._heard = {}       # Sync → lines that its children have printed since it worked
 
@@ -102,7 +110,7 @@ class Daemon:
 
     def _deadline(self):
         """Return when the loop has to turn next without being woken."""
-        times = [self._beat_at, self._kill_at]
+        times = [self._beat_at, self._kill_at, self._keeper.due]
         times += [watched.look_at for watched in self._trees]
         now = time.monotonic()
         if self._may_start():
@@ -111,6 +119,9 @@ class Daemon:
                 gated = due is not None and due <= now and self._is_gated(sync, now)
                 times.append(now + GATE if gated else due)
         times += [job.began + job.limit for _sync, job in self._limited()]
+        times += [self._look_due(sync, job) for sync, job in self._children.tags()]
+        if self._has_schedule:
+            times += [sync.schedule.next_due(now, time.time()) for sync in self._syncs]
         if self._config.settings.statusFile is not None:
             times.append(self._status_due())
         return min(at for at in times if at is not None)
@@ -130,9 +141,18 @@ class Daemon:
         wait = 0.0 if len(began) < SESSIONS else GATE_CROWD
         return now - max(began) < (wait if self._sockets.holds(name) else GATE_LONGEST)
 
+    @property
+    def _has_schedule(self):
+        return self._stop is None and not self._config.settings.onepass
+
     def _limited(self):
         """Return the (sync, job) that run and may hang."""
-        return [(sync, job) for sync in self._syncs for job in sync.running if job.limit is not None]
+        return [(sync, job) for sync, job in self._children.tags() if job.limit is not None]
+
+    def _look_due(self, sync, job):
+        """Return when a job that still runs is to be looked at."""
+        often = LOOK if sync.config.jobTimeout is None else min(LOOK, sync.config.jobTimeout / 4)
+        return max(self._looked_at, job.began) + often
 
     def _startable(self):
         """Return the syncs whose jobs may start: what changes while a first scan runs is not noticed, so they wait for that."""
@@ -174,11 +194,8 @@ class Daemon:
                 self._log("Warn", "%s: %s" % (name, words))
         elif self._killed:
             pass  # it was us
-        elif fatal and self._stop is None and self._config.settings.onepass:
-            self._log("Error", "%s: %s" % (name, words))
-            sync.give_up()  # the others have their pass
         elif fatal and self._stop is None:
-            raise Fatal("sync %s: the start failed: %s (insist = yes, or -insist, goes on trying)" % (name, words))
+            self._start_failed(sync, words)
         elif verdict is Verdict.DIE and self._config.settings.onFatal == "exit":
             raise Fatal("sync %s failed: %s (onFatal = exit)" % (name, words))
         elif self._told.get(sync) != _why(words):
@@ -187,12 +204,19 @@ class Daemon:
                 name, words, sync.pending, "" if sync.next_try is None or self._stop else
                 ", next try in %d s" % max(0, sync.next_try - now)))
 
+    def _start_failed(self, sync, words):
+        """End the program, or with onepass this sync, as the start has failed."""
+        if not self._config.settings.onepass:
+            raise Fatal("sync %s: the start failed: %s (insist = yes, or -insist, goes on trying)" % (sync.config.name, words))
+        self._log("Error", "%s: %s" % (sync.config.name, words))
+        sync.give_up(words)  # the others have their pass
+
     def _on_line(self, tag, line):
         """Log a line that a child printed; what each try of a target that fails says again is said once."""
         sync, job = tag
         text = shown(line) if job.shown else show(line)
         heard = self._heard.setdefault(sync, set())
-        again = sync.last_error is not None and line in heard
+        again = sync.last_error is not None and line in heard or job.purpose == CHECK
         self._log("Output" if again or DETAIL.match(line) else "Normal", "%s: %s" % (sync.config.name, text))
         if len(heard) < HEARD:
             heard.add(line)
@@ -231,8 +255,10 @@ class Daemon:
         was_absent = sync.absent
         job = sync.take_job(now, time.time(), Source(sync.config.source, sync.filter.excludes))
         if sync.absent and not was_absent:
-            self._log("Error", "%s: source %s is missing: waiting for it"
-                      % (sync.config.name, show(sync.config.source)))
+            if sync.must_start:
+                self._start_failed(sync, sync.lacks)
+            else:
+                self._log("Error", "%s: %s: waiting for it" % (sync.config.name, sync.lacks))
         if job is not None:
             self._syncs.remove(sync)
             self._syncs.append(sync)
@@ -273,10 +299,12 @@ class Daemon:
         """Make the running syncs and trees those of a Config; what did not change goes on untouched."""
         old_syncs, old_trees = self._syncs, self._trees
         self._config = config
-        now, syncs = time.monotonic(), []
+        now, syncs, new = time.monotonic(), [], set()
         left = [old for old in old_syncs if all(old is not sync for _wanted, sync, _mode in plan)]
         for wanted, sync, mode in plan:
             if sync is not None:
+                if sync.config.name != wanted.name:
+                    self._keeper.forget(sync)
                 sync.config = wanted
                 sync.try_now(now)
             else:
@@ -284,17 +312,24 @@ class Daemon:
                 if wanted.mode in ("exec", "script"):
                     from lsyncd_lite.mirror.eventsync import EventSync as kind
                 sync = kind(wanted, mode, now, time.time(), _jitter, insist, config.settings.onepass)
+                new.add(sync)
             syncs.append(sync)
         for sync in left:
             self._told.pop(sync, None)
             self._heard.pop(sync, None)
             self._log("Normal", "%s: ended by the new configuration" % sync.config.name)
-            heirs = [new for new in syncs if (new.config.source, new.config.target)
+            heirs = [heir for heir in syncs if (heir.config.source, heir.config.target)
                      == (sync.config.source, sync.config.target)]
-            for new in heirs:
-                new.inherit(sync)
+            for heir in heirs:
+                heir.inherit(sync)
+                new.discard(heir)
+            self._keeper.forget(sync)
             if not heirs:
                 self._children.kill(signal.SIGTERM, lambda tag, gone=sync: tag[0] is gone)
+        for sync in new:
+            self._keeper.begin(sync, now)
+        for sync in syncs:
+            self._keeper.note(sync)
         self._syncs = syncs
         for warning in config.warnings:
             self._log("Warn", warning)
@@ -401,18 +436,44 @@ class Daemon:
                 watched.check()
         for sync, job in self._limited():
             if job.began + job.limit <= now:
-                self._log("Error", "%s: %s: no end after %d s: killed" % (sync.config.name, job.purpose, job.limit))
-                self._children.kill(signal.SIGKILL, lambda tag, late=job: tag[1] is late)
-                self._sockets.give_up(sync.mode.connection)  # it may be what hangs
-                job.limit = None
+                self._end_job(sync, job, "no end after %d s" % job.limit)
+        if any(self._look_due(sync, job) <= now for sync, job in self._children.tags()):
+            self._look_at_jobs(now)
         for sync in self._syncs:
             if sync.ends is not None and self._stop is None:
                 self._begin_stop(sync.ends, "the script of %s" % sync.config.name)
+            if sync.warning is not None:
+                self._log("Warn", "%s: %s" % (sync.config.name, sync.warning))
+                sync.warning = None
+            if self._has_schedule and sync.schedule.strikes(now, time.time()):
+                self._log("Normal", "%s: time for a full sync" % sync.config.name)
+                sync.want_full(now)
+        self._keeper.keep(self._syncs, now)
         due = self._status_due()
         if due is not None and due <= now:
             self._write_status(now)
         if self._kill_at is not None and self._kill_at <= now:
             self._end_children()
+
+    def _look_at_jobs(self, now):
+        """End jobs that stand still."""
+        self._looked_at = now
+        for (sync, job), seconds, blocked in self._children.look(now):
+            patience = sync.config.jobTimeout
+            if patience is not None and seconds >= patience:
+                self._end_job(sync, job, "nothing moved for %d s" % seconds)
+            elif blocked >= BLOCKED and job.purpose in (FULL, BATCH, REMOVAL):  # a file became a fifo under its eyes
+                self._end_job(sync, job, "it waits for the other end of a fifo")
+
+    def _end_job(self, sync, job, why):
+        """End a job that hangs, with all that it has started: TERM, and KILL for what does not listen."""
+        number = signal.SIGTERM if job.overdue is None else signal.SIGKILL
+        if job.overdue is None:
+            job.overdue = "%s: %s: ended" % (job.purpose, why)
+            self._log("Error", "%s: %s" % (sync.config.name, job.overdue))
+            self._sockets.give_up(sync.mode.connection)  # it may be what hangs
+        self._children.kill(number, lambda tag: tag[1] is job)
+        job.limit = None if number == signal.SIGKILL else time.monotonic() - job.began + GRACE
 
     def _status_due(self):
         """Return when the status is to be written: when something has changed, and as what is pending gets older."""
@@ -443,12 +504,26 @@ class Daemon:
     def _on_signal(self, number):
         if number == signal.SIGHUP and self._stop is None:
             self._hang_up()
+        elif number == signal.SIGUSR1:
+            self._release()
         elif number in (signal.SIGTERM, signal.SIGINT):
             if self._stop is not None:
                 self._log("Normal", "signalled again: ending what still runs")
                 self._kill_at = time.monotonic()
                 return
             self._begin_stop(128 + number, "signal %d" % number)
+
+    def _release(self):
+        """Let what maxDelete holds go on, once: in the sync that somebody has named, or in all."""
+        path = self._config.settings.pidfile
+        name = (Pidfile.request(path) if path is not None else None) or b"all"
+        held = [sync for sync in self._syncs if sync.guarded is not None and name in (b"all", to_bytes(sync.config.name))]
+        for sync in held:
+            self._log("Normal", "%s: released: it deletes what it finds, once" % sync.config.name)
+            self._told.pop(sync, None)
+            sync.release(time.monotonic())
+        if not held:
+            self._log("Warn", "nothing to release: %s" % ("no sync is held" if name == b"all" else "sync %s is not held" % show(name)))
 
     def _begin_stop(self, status, words):
         """Send what is pending, then end with an exit status; words: what ends us."""
@@ -471,6 +546,7 @@ class Daemon:
         return self._config.settings.onepass and not any(sync.starting or sync.busy for sync in self._syncs)
 
     def _exit_status(self):
+        self._keeper.end(self._syncs)
         if self._stop is not None:
             for sync in self._syncs:
                 if sync.pending:

@@ -94,7 +94,8 @@ class _Builder:
             values.update(self._values("settings", [Entry(key, raw, "-" + key)]))
         defaults = {name: key.default for name, key in settings.scope("settings").items()}
         merged = SimpleNamespace(**dict(defaults, **values))
-        for name in ("logfile", "pidfile", "statusFile"):
+        merged.stateDir = merged.stateDir or os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or None  # systemd.exec(5)
+        for name in ("logfile", "pidfile", "statusFile", "stateDir"):
             if getattr(merged, name) is not None:
                 setattr(merged, name, os.path.abspath(to_bytes(getattr(merged, name))))
         inherited = {name: values[name] for name, key in settings.scope("sync").items()
@@ -176,6 +177,9 @@ class _Builder:
         actions = self._commands(values, places)
         if mode == "exec" and not any(name in places for name in _ACTIONS):
             self.errors.append("%s: does nothing: mode exec needs at least one of %s" % (section.where, ", ".join(_ACTIONS)))
+        for name in ("fullSyncInterval", "crontab"):
+            if mode == "exec" and name in places and "onStartup" not in places:
+                self.errors.append("%s: runs onStartup again, and there is none" % places[name])
         code = self._code(values, places) if mode == "script" else None
         if any(name not in values for name in required):
             return []
@@ -197,6 +201,8 @@ class _Builder:
             if "/" in table.binary:
                 table.binary = os.path.abspath(table.binary)
 
+        if plain["maxDelete"] is not None and any(word.startswith("--max-delete") for word in rsync._extra):
+            self.errors.append("%s: stands beside --max-delete in rsync._extra; allowed: one of them" % places["maxDelete"])
         rules = self._rules(values, places)
         extra_rules = self._extra_rules(places, rsync)
         source = os.path.realpath(to_bytes(values["source"]))

@@ -10,7 +10,7 @@ import stat
 
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import ANSWER, BATCH, FULL, PROBE, RENAMES, Job, Verdict, answer
+from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, FULL, PROBE, RENAMES, Job, Verdict, answer
 from lsyncd_lite.mirror.moves import changed_directories
 from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.paths import join, show, shown, split, to_bytes
@@ -128,7 +128,7 @@ class Direct:
             verdict, words = Verdict.REDO, None  # then it is looked at more closely
             if job.purpose == FULL and status is None:
                 self._has_rsync, words = False, self._no_rsync
-            elif job.purpose == FULL:
+            elif job.purpose in (FULL, CHECK):
                 verdict, words = self._rsync.verdict(job, status, output)
             elif status == 0:
                 verdict = Verdict.OK

@@ -17,6 +17,7 @@ YOUNG = 1.0    # seconds after its last change in which what was found may still
 GLANCE = 0.05  # seconds in which the kernel tells where something went
 TROUBLE = 3    # works that fail in a row: it is not the events
 _SIGNALS = range(-128, 0)  # statuses of what was killed
+MOST = 50000   # events that wait, where beginning again can stand for them: 1 KB each
 LONGEST = 1000  # events that need nothing, in a turn
 
 
@@ -92,6 +93,11 @@ class EventSync(Pair):
 
     def _add(self, kind, path, is_dir, now):
         self.queue.add(kind, path, is_dir, now, self._due_after(now))
+        if len(self.queue) > MOST and self.begins_again and not self.stopping:
+            self.warning = "more than %d events wait: they are forgotten, and the start-up actions come again" % MOST
+            for event in [event for event in self.queue if not event.taken]:
+                self.queue.done(event)
+            self.want_full(now)
 
     def _due_after(self, now):
         """Return when what is told of now is due; when too much waits, or at the end, nothing waits for its time."""
@@ -246,6 +252,7 @@ class EventSync(Pair):
                 return Outcome(Verdict.OK, None, False)
             return Outcome(verdict, words, False)
         self.last_error, self.failing_since = words, self.failing_since or wall
+        self.guarded = words if verdict is Verdict.HELD else None
         killed = told is None and status in _SIGNALS
         if job in self._before_stop:  # what is pending gets one try after the stop
             self._put_back(work.events, now, now, killed)
@@ -275,6 +282,7 @@ class EventSync(Pair):
             self.last_success = wall
             self._works()
             return Outcome(Verdict.OK, words or "start-up finished after %.1f s" % (now - job.began), False)
+        self.guarded = words if verdict is Verdict.HELD else None
         if verdict is not Verdict.REDO:
             self.last_error, self.failing_since = words, self.failing_since or wall
             self._failures += 1
@@ -313,18 +321,36 @@ class EventSync(Pair):
             return
         self.starting = self.starting or other.starting and self.begins_again
         for event in other.queue:
-            known = [path for path in event.paths if not self.filter.excludes(*split(path), event.is_dir)]
-            if event.kind is Kind.MOVE and len(known) == 2 and self.takes_moves and not event.taken:
-                self.queue.add_move(event.origin, event.path, event.is_dir, event.since, event.since)
-            else:
-                for path in known:
-                    kind = Kind.UNKNOWN if event.kind is Kind.MOVE else event.kind
-                    self.queue.add(kind, path, event.is_dir, event.since, event.since)
+            paths, kind = event.paths, event.kind
+            self._restore(Kind.UNKNOWN if kind is Kind.MOVE and event.taken else kind, event.is_dir, paths, event.since)
 
-    def give_up(self):
-        """Try nothing any more: what is pending stays so."""
+    def remains(self):
+        """Return the records (tuples of bytes) of the events that are not done, in order, for `restore`."""
+        return super().remains() + [(b"start",)] * self.starting + [
+            (b"event", event.kind.value.encode(), b"directory" if event.is_dir else b"file", *event.paths) for event in self.queue]
+
+    def restore(self, records, complete, now):
+        """Queue the events that an earlier run has left; complete: none was lost."""
+        super().restore(records, complete, now)
+        for record in records:
+            if record[0] == b"event":
+                self._restore(Kind(record[1].decode()), record[2] == b"directory", record[3:], now)
+        if not complete or (b"start",) in records:
+            self.want_full(now)
+
+    def _restore(self, kind, is_dir, paths, now):
+        """Queue an event of an earlier run, as far as it is still told of."""
+        known = [path for path in paths if not self.filter.excludes(*split(path), is_dir)]
+        if kind is Kind.MOVE and len(known) == 2 and self.takes_moves:
+            self.queue.add_move(*paths, is_dir, now, now)
+            return
+        for path in known:
+            self.queue.add(Kind.UNKNOWN if kind is Kind.MOVE else kind, path, is_dir, now, now)
+
+    def give_up(self, words):
+        """Try nothing any more: what is pending stays so; words: why."""
         self._unstarted = self.starting
-        super().give_up()
+        super().give_up(words)
 
     def try_now(self, now):
         """Wait no longer for what has failed: somebody may have mended it."""

@@ -6,6 +6,7 @@ import enum
 # What a job is for: the word in the log, and how its end is read.
 PROBE, FULL, BATCH, REMOVAL, RENAMES = "probe", "full sync", "batch", "removal", "renames"
 ACTION, LOST, GATE, HOOK = "action", "nothing", "runIf", "onBatch"  # LOST: there is nothing to run, its end is known
+CHECK = "count of deletions"
 
 
 ANSWER = b"equal: "  # begins the line in which a child of our own says what became of its work
@@ -20,6 +21,11 @@ class Verdict(enum.Enum):
     LOOK = "look"        # some vanished meanwhile: look at them once more
     REDO = "redo"        # nothing is wrong but the way it was tried; try another at once
     DIE = "die"          # trying again will not help
+    HELD = "held"        # it would delete more than it may: nothing was done
+
+
+# Verdicts of a check after which the job may begin: what could not be counted will not be deleted either.
+MAY_BEGIN = (Verdict.OK, Verdict.LOOK, Verdict.PARTIAL)
 
 
 class Job:
@@ -28,14 +34,17 @@ class Job:
     argv: list of bytes (LOST: None); stdin: bytes for its standard input, or None; entries: the
     (path, marks) it makes equal; purpose: a word for the log and for the mode that made it;
     moves: the Moves that it does on the target; shown: its output is for people, escaped
-    already; limit: seconds after which it hangs (None: never); environ: {bytes: bytes} that
+    already; limit: seconds after which it hangs (None: never); check: argv of a run with the same stdin that changes nothing and
+    whose verdict says if it may begin (None: it may); free: it may delete as much as it finds;
+    empties: it would empty a target, and must not; environ: {bytes: bytes} that
     its environment has besides ours. `entries` and `done` are the
     mode's to set when it judges the end: to those that are not on the target, and to which
     moves were done (True, False, None: nobody knows; no list: none was begun).
     """
 
     __slots__ = ("argv", "stdin", "entries", "purpose", "moves", "done", "shown", "limit", "environ",
-                 "then_full", "since", "held", "began", "work", "around", "name", "told")
+                 "then_full", "since", "held", "began", "work", "around", "name", "told", "check", "free", "empties",
+                 "overdue")
 
     def __init__(self, argv, stdin, entries, purpose, moves=()):
         self.argv = argv
@@ -46,6 +55,9 @@ class Job:
         self.done = None
         self.shown = False
         self.limit = None
+        self.check = None
+        self.free = False
+        self.empties = False
         self.environ = None
         self.then_full = False  # it touches what only a full sync makes equal altogether
         self.since = None   # seconds: the oldest of its changes
@@ -55,6 +67,7 @@ class Job:
         self.around = None  # the Job that runs after it: onBatch.before
         self.name = None    # of a hook: before, after or failed
         self.told = None    # the paths that a hook was told
+        self.overdue = None  # why it was ended by us (words)
 
     @property
     def size(self):

@@ -10,9 +10,10 @@ import enum
 from collections import deque, namedtuple
 
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import GATE, HOOK, LOST, PROBE, Job, Verdict
+from lsyncd_lite.mirror.job import CHECK, GATE, HOOK, LOST, MAY_BEGIN, PROBE, Job, Verdict
 from lsyncd_lite.mirror.queue import BOUND
-from lsyncd_lite.paths import below, show
+from lsyncd_lite.mirror.schedule import Schedule
+from lsyncd_lite.paths import below, show, to_bytes
 
 RETRY_LONGEST = 60.0   # seconds between two tries at a target that does not work
 FAILED_RETRY = 300.0   # seconds between two tries of a sync that failed for good
@@ -30,6 +31,8 @@ class State(enum.Enum):
     IDLE = "idle"
     WAITING = "waiting"
     HELD = "held by runIf"
+    GUARDED = "held by maxDelete"
+    DEGRADED = "degraded"
     FAILED = "failed"
     ABSENT = "no source"
 
@@ -51,8 +54,10 @@ class Pair:
 
     takes_events = False  # whether it is told of Seen and Moves, not of places
     begins_again = True   # whether it can do without what was never told to it
-    degraded = None       # why changes are noticed late, in words
     ends = None           # the exit status with which it wants the program to end
+    warning = None        # words for the log, once
+    guarded = None        # why a job that would delete too much does not run, in words
+    degraded = None       # why changes are noticed late, in words
 
     def __init__(self, config, mode, now, wall, jitter, insist=False, onepass=False):
         self.config = config
@@ -71,6 +76,8 @@ class Pair:
         self._over = False         # nothing is tried any more
         self._gave_up = False      # a job that began after it failed
         self.absent = False        # the source is not there
+        self.lacks = None          # the words for that
+        self.schedule = Schedule(config, now, wall, jitter)
         self.failed = False        # for good, as far as the last job told
         self.retry_at = None       # no job before this
         self._failures = 0         # in a row, of jobs
@@ -86,9 +93,10 @@ class Pair:
 
     # ---- the source --------------------------------------------------------------------------
 
-    def lose_source(self, now):
-        """Start nothing for a while: the source is not there, and nothing may be concluded from that."""
+    def lose_source(self, now, lacks=None):
+        """Start nothing for a while: the source, or what it lacks, is not there, and nothing may be concluded from that."""
         self.absent, self.retry_at = True, now + ABSENT_RETRY
+        self.lacks = lacks or "source %s is missing" % show(self.config.source)
 
     def find_source(self):
         """Go on if the source was not there."""
@@ -119,7 +127,7 @@ class Pair:
         if len(self.running) >= self.config.maxProcesses:
             return None
         due = self._due()
-        if self.stopping and self._owed:
+        if self.stopping and self._owed_at is not None:
             return AT_ONCE
         return earliest(due if due is None or self._shut_until is None else max(due, self._shut_until),
                         self._owed_at if self._owed else None)
@@ -133,27 +141,42 @@ class Pair:
             job = self._next.popleft()
             job.began = now
             return job
-        if self._owed and (self.stopping or self._owed_at <= now):
+        if self._owed and self._owed_at is not None and (self.stopping or self._owed_at <= now):
             return self._begin(self._pay([], 0, 1 + self._owed_failures), now)
-        if not source.is_directory():
-            self.lose_source(now)
+        if not self._has_source(source, now):
             return None
-        self.absent, self.retry_at = False, None
         if self.config.runIf is not None and self._open_until <= now:
             self._asking = self._hook_job(self.config.runIf, GATE, None, {})
             self._asking.limit = GATE_LIMIT
             return self._begin(self._asking, now)
         job = self._take(now, wall, source)
-        if job is None:
-            return None
-        self._begin(job, now)
-        if self.config.onBatch.before is None or job.purpose in (PROBE, LOST):
+        return None if job is None else self._begin(self._led(job), now)
+
+    def _led(self, job):
+        """Return what has to run before a job, or the job itself."""
+        if job.check is not None:
+            leader, job.check = Job(job.check, job.stdin, [], CHECK), None
+        elif self.config.onBatch.before is not None and job.purpose not in (PROBE, LOST):
+            leader = self._hook("before", self._paths(job), None, self._attempt(job))
+        else:
             return job
-        self.running.discard(job)
-        hook = self._hook("before", self._paths(job), None, self._attempt(job))
-        hook.around, hook.entries, hook.moves, hook.work = job, job.entries, job.moves, job.work
-        hook.since, hook.held = job.since, job.held
-        return self._begin(hook, now)
+        leader.around, leader.entries, leader.moves, leader.work = job, job.entries, job.moves, job.work
+        leader.since, leader.held = job.since, job.held
+        return leader
+
+    def _has_source(self, source, now):
+        """Tell whether the source is there, and take note of that."""
+        marker = self.config.requireMarker
+        if not source.is_directory():
+            self.lose_source(now)
+        elif marker is not None and source.lstat(to_bytes(marker)) is None:
+            self.lose_source(now, "source %s holds no %s (requireMarker)" % (show(self.config.source), show(marker)))
+        else:
+            if self.absent and marker is not None:  # what was told meanwhile may be of another file system
+                self.want_full(now)
+            self.absent, self.retry_at = False, None
+            return True
+        return False
 
     def _begin(self, job, now):
         job.began = now
@@ -174,19 +197,27 @@ class Pair:
         started; output: list of lines (bytes).
         """
         self.running.discard(job)
+        if job.overdue is not None:
+            output = [*output, job.overdue.encode()]
         if job.purpose == GATE:
             return self._on_answer(status, output, now)
         told = None
-        if job.purpose == HOOK:
-            if job.around is None:
-                return self._on_hook(job, status, output, now)
-            hook, job = job, job.around
-            if hook in self._before_stop:
-                self._before_stop.add(job)
-            if status == 0:
-                self._stage(job, now)
+        if job.purpose == HOOK and job.around is None:
+            return self._on_hook(job, status, output, now)
+        if job.around is not None:
+            leader, job = job, job.around
+            following, job.began = job, leader.began
+            if leader.purpose == CHECK:
+                verdict, words = self.mode.verdict(leader, status, output)
+                told = verdict, leader.overdue or words
+                following = self._led(job)
+            elif status != 0:
+                told = Verdict.AGAIN, "onBatch.before %s" % how(status, output)
+            if leader in self._before_stop:
+                self._before_stop.update((job, following))
+            if told is None or told[0] in MAY_BEGIN:
+                self._stage(following, now)
                 return Outcome(Verdict.OK, None, False)
-            told = Verdict.AGAIN, "onBatch.before %s" % how(status, output)
         attempt = self._attempt(job)
         paths = self._paths(job)
         outcome = self._judge(job, status, output, now, wall, told)
@@ -219,8 +250,7 @@ class Pair:
         self._shut_until = now + self.config.runIfInterval
         words = "held: runIf %s" % how(status, output)
         if self._onepass or self.stopping:  # there will be no other time
-            self.give_up()
-            self.last_error = words
+            self.give_up(words)
             return Outcome(Verdict.REDO, words, False)
         return Outcome(Verdict.REDO, None if was_shut else words + "; asked again every %g s" % self.config.runIfInterval, False)
 
@@ -231,8 +261,11 @@ class Pair:
                 self._owed_failures, self._owed_at = 0, self._owed_at if self._owed else None
             return Outcome(Verdict.OK, None, False)
         words = "onBatch.%s %s" % (job.name, how(status, output))
-        if job.name == "after" and self.config.onBatch.afterFailure == "again" and not self.stopping:
+        if job.name == "after" and self.config.onBatch.afterFailure == "again":
             self._owe(job.told)
+            if self.stopping:  # the next run tells it
+                self._owed_at = None
+                return Outcome(Verdict.REDO, words, False)
             if self._owed_at is None or self._owed_at <= now:  # else that was a batch's, before its time
                 self._owed_failures += 1
                 self._owed_at = now + self._back_off(self._owed_failures)
@@ -257,7 +290,7 @@ class Pair:
 
     def _works(self):
         """Forget the failures that are over: the target works."""
-        self._failures, self.retry_at, self.failed = 0, None, False
+        self._failures, self.retry_at, self.failed, self.guarded = 0, None, False, None
 
     def _back_off(self, failures, longest=RETRY_LONGEST):
         """Return the seconds to wait after so many failures in a row."""
@@ -266,6 +299,11 @@ class Pair:
 
     # ---- what others want to know, and to happen ---------------------------------------------
 
+    def release(self, now):
+        """Let the job that is held delete what it finds, once."""
+        self.guarded, self.mode.released = None, True
+        self.try_now(now)
+
     def inherit(self, other):
         """Wait for the jobs of another sync of the same pair to end, and take over what it has not told its hook."""
         self._predecessors |= (other.running | other._predecessors).difference(other._next)
@@ -273,13 +311,26 @@ class Pair:
             self._owe([*other._owed, *(path for job in other._next if job.name == "after" for path in job.told)])
             self._owed_at = AT_ONCE if self._owed else None
 
+    def remains(self):
+        """Return the records (tuples of bytes) of what onBatch.after was not told, for `restore`."""
+        owed = [*self._owed, *(path for job in self.running if job.name == "after" for path in job.told)]
+        return [(b"owed", path) for path in owed]
+
+    def restore(self, records, _complete, _now):
+        """Owe to onBatch.after what an earlier run has left."""
+        owed = [record[1] for record in records if record[0] == b"owed"]
+        if owed and self.config.onBatch.after is not None:
+            self._owe(owed)
+            self._owed_at = AT_ONCE
+
     def released(self, job):
         """Take note of the end of a job of the sync that this one has inherited from."""
         self._predecessors.discard(job)
 
-    def give_up(self):
-        """Try nothing any more: what is pending stays so."""
+    def give_up(self, words):
+        """Try nothing any more: what is pending stays so; words: why."""
         self.starting, self.failed, self._over = False, True, True
+        self.last_error = words
         self.retry_at = None
         self._unplan()
 
@@ -303,6 +354,11 @@ class Pair:
         return not self._next or self._next[0].purpose != HOOK
 
     @property
+    def must_start(self):
+        """Whether the program ends if this cannot start."""
+        return self.starting and self._must_start
+
+    @property
     def busy(self):
         """Whether something is about to run that belongs to what has run."""
         return bool(self._next)
@@ -324,13 +380,17 @@ class Pair:
             return State.FAILED
         if self.absent:
             return State.ABSENT
+        if self.guarded is not None:
+            return State.GUARDED
         if self._shut_until is not None:
             return State.HELD
         if self.starting and self.retry_at is None:
             return State.STARTING
         if self.running or self._is_planned:
             return State.SYNCING
-        return State.WAITING if self.next_try is not None else State.IDLE
+        if self.next_try is not None:
+            return State.WAITING
+        return State.IDLE if self.degraded is None else State.DEGRADED
 
     _is_planned = False  # something waits for a process only
 

@@ -12,14 +12,15 @@ from lsyncd_lite.config import settings
 from lsyncd_lite.mirror import ssh
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import ANSWER, BATCH, FULL, PROBE, REMOVAL, Job, Verdict
+from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, FULL, PROBE, REMOVAL, Job, Verdict
 from lsyncd_lite.paths import show, split, to_bytes
 
 # rsync(1), EXIT VALUES
 _VERDICTS = {0: Verdict.OK, 24: Verdict.LOOK, 23: Verdict.PARTIAL,
              **dict.fromkeys((3, 5, 6, 10, 11, 12, 14, 20, 21, 22, 30, 35, 255), Verdict.AGAIN),
              **dict.fromkeys((15, 16, 19), Verdict.AGAIN)}  # one of rsync's own processes was killed
-_EMPTY_SOURCE = 25  # --max-delete=0 stopped a deletion
+_STOPPED = 25  # --max-delete stopped a deletion
+_SKIPPED = re.compile(rb"Deletions stopped due to --max-delete limit \((\d+) skipped\)")
 
 # Receivers with a certain hardening of 2026 end with 2 and this message at a missing entry.
 _REFUSES_MISSING = b"invalid file mode 00"
@@ -60,6 +61,8 @@ class Rsync:
         self.config = config
         self.filter = Filter(config.rules + config.extra_rules)
         self._receiver_is_broken = False
+        self.released = False  # it may delete more than maxDelete, once
+        self._limit = b"--max-delete=%d" % (-1 if config.maxDelete is None else config.maxDelete)
         self._met = False  # the target has been there: should it vanish, it is not to be made where it was mounted
         self._deletes_in_full = config.delete in (True, "startup")
         self._deletes_in_batch = config.delete in (True, "running")
@@ -95,14 +98,17 @@ class Rsync:
         if status < 0:
             return Verdict.AGAIN, "killed by signal %d" % -status
         refused = any(_REFUSES_MISSING in line for line in output)
-        if status == 2 and refused and job.purpose in (PROBE, BATCH):
+        if status == 2 and refused and job.purpose in (PROBE, BATCH, CHECK):
             self._receiver_is_broken = True
             verdict = Verdict.AGAIN if b"--ignore-missing-args" in job.argv else Verdict.REDO
             return verdict, "the receiver refuses missing entries; removals go in an rsync of their own"
         if status == 2 and any(_OVERTAKEN in line for line in output):
             return Verdict.AGAIN, "the source changed under rsync's eyes"
-        if status == _EMPTY_SOURCE and b"--max-delete=0" in job.argv:
-            return Verdict.AGAIN, self.refused_empty
+        if status == _STOPPED or status == 23 and any(map(_SKIPPED.match, output)):
+            if job.empties:
+                return Verdict.AGAIN, self.refused_empty
+            if self._limit in job.argv:
+                return Verdict.HELD, self._too_many(output)
         if self._met and status in (3, 11) and any(map(_NO_TARGET.match, output)):
             job.entries = [(b"", WHOLE), *job.entries]  # all of it is not there
             return Verdict.AGAIN, self.missing_target
@@ -110,7 +116,7 @@ class Rsync:
             verdict = Verdict.AGAIN
         else:
             verdict = _VERDICTS.get(status, Verdict.DIE)
-            self._met = self._met or job.purpose != PROBE and status in (0, 23, 24)
+            self._met = self._met or job.purpose not in (PROBE, CHECK) and status in (0, 23, 24)
         words = "rsync ended with %d" % status
         told = _reason(status, output)
         return verdict, "%s: %s" % (words, show(told)) if told else words
@@ -126,6 +132,18 @@ class Rsync:
         return ("source %s is empty and the target is not: refused to empty it "
                 "(a missing mount? allowEmptySource = yes to mean it)" % show(self.config.source))
 
+    def _too_many(self, output):
+        skipped = next((int(match.group(1)) for match in map(_SKIPPED.match, output) if match), None)
+        return too_many(self.config, skipped and skipped + self.config.maxDelete)
+
+    def _guarded(self, job):
+        """Return a Job that may delete, bound to maxDelete: counted first by a run that changes nothing."""
+        job.free = self.released
+        if self.config.maxDelete is not None and not self.released:
+            job.argv.insert(1, self._limit)  # should more be gone by then
+            job.check = [job.argv[0], b"-n", *job.argv[1:]]
+        return job
+
     def _argv(self, options, rules=()):
         source = self.config.source
         return [to_bytes(self.config.rsync.binary), *self._options, *options, *rules, *self._extra,
@@ -139,16 +157,19 @@ class Rsync:
     def full(self, entries, source):
         """Return the Job that makes the whole target equal."""
         options = [b"-r", b"--force"]
+        empties = self._deletes_in_full and not self.config.allowEmptySource and source.is_empty()
         if self._deletes_in_full:
             options.append(b"--delete")
             if self.config.rsync.delete_excluded:
                 options.append(b"--delete-excluded")
-            if not self.config.allowEmptySource and source.is_empty():
-                options.append(b"--max-delete=0")
-        return Job(self._argv(options, self._rules), None, entries, FULL)
+        if empties:
+            options.append(b"--max-delete=0")
+        job = Job(self._argv(options, self._rules), None, entries, FULL)
+        job.empties = empties
+        return self._guarded(job) if self._deletes_in_full and not empties else job
 
-    def batch(self, names, entries, again=False):
-        """Return the Job that makes listed names equal; again: compare content, not size and time.
+    def batch(self, names, entries, again=False, removes=False):
+        """Return the Job that makes listed names equal; again: compare content, not size and time; removes: some are missing.
 
         (--ignore-times would write what is equal, too, and so echo between two-way mirrors.)
         """
@@ -157,7 +178,9 @@ class Rsync:
         options += [b"--delete-missing-args" if takes_missing else b"--ignore-missing-args", b"--force"]
         if again:
             options.append(b"--checksum")
-        return self._listed(BATCH, options, names, entries)
+        job = self._listed(BATCH, options, names, entries)
+        removes = takes_missing and removes or self._deletes_in_batch and any(name.endswith(b"/") for name in names)
+        return self._guarded(job) if removes else job
 
     def attributes(self, entries):
         """Return the Job that makes the root's own attributes equal.
@@ -182,7 +205,7 @@ class Rsync:
                 hidden[b"- " + _literal(parent, wild=True) + b"/*"] = None
             shown[b"R " + _literal(b"/" + name)] = None
         argv = self._argv([b"-r", b"--delete", b"--force"], [b"--from0", b"--filter=merge -", *self._rules])
-        return Job(argv, b"".join([rule + b"\0" for rule in [*shown, *hidden]]), entries, REMOVAL)
+        return self._guarded(Job(argv, b"".join([rule + b"\0" for rule in [*shown, *hidden]]), entries, REMOVAL))
 
     def remove_there(self, _names, _source):
         """Return the Job that removes listed names in another way than by rsync, or None if there is none."""
@@ -197,6 +220,12 @@ class Rsync:
     def skips_missing(self):
         """Whether missing names need nothing at all."""
         return not self._deletes_in_batch
+
+
+def too_many(config, count=None):
+    """Return the words for a job that would delete more than maxDelete of a SyncConfig; count: how many, where it is known."""
+    return ("would delete %s entries of the target, more than maxDelete = %d: held until it is released (-release %s)"
+            % ("too many" if count is None else count, config.maxDelete, show(config.name)))
 
 
 class _Plan:
@@ -237,9 +266,10 @@ class _Plan:
                 old += new
         if self._removal[0]:
             jobs.append(mode.removal(*self._removal))
+        removes = bool(self._missing[0]) and not mode.splits_removals
         for names, taken, again in (self._plain + (False,), self._doubtful + (True,)):
             if names:  # the root's attributes ride along
-                jobs.append(mode.batch(names, taken + self._root[1], again))
+                jobs.append(mode.batch(names, taken + self._root[1], again, removes and not again))
                 self._root = ([], [])
         if self._root[0]:
             jobs.append(mode.attributes(self._root[1]))

@@ -11,7 +11,7 @@ from lsyncd_lite.errors import ScriptError
 from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
 from lsyncd_lite.mirror.events import Kind
 from lsyncd_lite.mirror.exec import judge
-from lsyncd_lite.mirror.job import ACTION, Job, Verdict
+from lsyncd_lite.mirror.job import ACTION, CHECK, MAY_BEGIN, Job, Verdict
 
 FUNCTIONS = dict(zip((Kind.CREATE, Kind.MODIFY, Kind.ATTRIB, Kind.DELETE, Kind.MOVE), OF_EVENTS))
 
@@ -37,6 +37,7 @@ class Script:
         self.takes_moves = "on_move" in calls.names
         self.takes_batches = "action" in calls.names
         self.has_startup = "on_startup" in calls.names
+        self.released = False  # a standard mode may delete more than maxDelete, once
         self._probed = set()  # the standard modes that have asked what they need to know
 
     @property
@@ -121,12 +122,20 @@ class Script:
         planned, worst = 0, (Verdict.OK, None)
         while rounds:
             entries = rounds.popleft()
+            mode.released = self.released
             for job in mode.plan(entries, look.source, look.settled, look.wall) if entries else ():
-                verdict, words = mode.verdict(job, *(yield job))
+                verdict = Verdict.OK
+                if job.check is not None:
+                    check, job.check = Job(job.check, job.stdin, [], CHECK), None
+                    verdict, words = mode.verdict(check, *(yield check))
+                if verdict in MAY_BEGIN:
+                    verdict, words = mode.verdict(job, *(yield job))
                 if verdict is Verdict.REDO and planned < _REPLANNED:
                     planned += 1
                     rounds.appendleft(entries)
                     break
+                if verdict is Verdict.OK and job.free:
+                    self.released = False
                 if verdict is Verdict.LOOK:
                     worst = verdict, words
                 elif verdict is not Verdict.OK:

@@ -13,9 +13,10 @@ from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.job import Verdict
 from lsyncd_lite.mirror.moves import MOVES_KEPT, Move, Moves
 from lsyncd_lite.mirror.pair import AT_ONCE, FAILED_RETRY, RETRY_LONGEST, Outcome, Pair, earliest
-from lsyncd_lite.mirror.queue import Queue
+from lsyncd_lite.mirror.queue import BOUND, Queue
 from lsyncd_lite.paths import below, join, split
 
+GUARDED_RETRY = 60.0         # seconds between two counts of what maxDelete holds
 FULL_RETRY_LONGEST = 3600.0  # seconds between two full syncs when some files cannot be sent
 
 
@@ -193,6 +194,8 @@ class Sync(Pair):
         self._blocked.clear()
         count = len(job.entries)
         verdict, words = told or self.mode.verdict(job, status, output)
+        if verdict is not Verdict.OK:
+            words = job.overdue or words
         if job.moves:
             self._put_back(self.queue, self.moves.judge(job), job.since)
             if not self.takes_moves:  # any more
@@ -220,6 +223,8 @@ class Sync(Pair):
             self._unplan()
             return Outcome(verdict, words, False)
         self.last_error, self.failing_since = words, self.failing_since or wall
+        if verdict is Verdict.HELD:
+            return self._guard(job, entries, words, now + max(GUARDED_RETRY, 10 * lasted))
         if job in self._before_stop:  # what is pending gets one try after the stop
             self._before_stop.discard(job)
             self._put_back(self.queue, entries, job.since)
@@ -248,9 +253,18 @@ class Sync(Pair):
             self.failed = True
             self.want_full(now)
             self.retry_at = now + FAILED_RETRY
-        return Outcome(verdict, words, self.starting and self._must_start)
+        return Outcome(verdict, words, self.must_start)
+
+    def _guard(self, job, entries, words, again):
+        """Hold everything: what would delete so much may be about to send what is as wrong."""
+        self._put_back(self.held if job.held else self.queue, entries, job.since)
+        self._unplan()
+        self.guarded, self.retry_at = words, again
+        return Outcome(Verdict.HELD, words, self._onepass)
 
     def _succeeded(self, job, count, full, lasted, wall):
+        if job.free:
+            self.mode.released = False
         if full:
             self.starting = False
         self.last_success = wall
@@ -300,6 +314,29 @@ class Sync(Pair):
         for job in other.running:
             self._put_back(self.queue, [(path, marks & ~NEW) for path, marks in job.entries], job.since)
         self._put_back(self.queue, other.moves.places(), other.oldest)
+
+    def remains(self):
+        """Return the records (tuples of bytes) of all that is not known to be on the target, for `restore`."""
+        entries = Queue(bound=BOUND)
+        for queue in (self.queue, self.held, self._after_full):
+            entries.put_back(queue.entries(), 0)
+        for job in [*self.running, *self._ready]:
+            entries.put_back(job.entries, 0)
+        entries.put_back(self.moves.places(), 0)
+        for job in self.running:
+            for move in job.moves:
+                entries.put_back([(path, WHOLE | FRESH) for path in move[:2]], 0)
+        found = [(path, marks & ~NEW) for path, marks in entries.entries()]
+        doubtful = [(path, marks) for path, marks in self._after_full.entries()] if entries.is_whole() else []
+        return super().remains() + [(b"place", b"%d" % marks, path) for path, marks in found + doubtful]
+
+    def restore(self, records, complete, now):
+        """Queue what an earlier run has left; complete: nothing else is missing."""
+        super().restore(records, complete, now)
+        entries = [(record[2], int(record[1])) for record in records if record[0] == b"place"]
+        if not complete:
+            entries.append((b"", WHOLE))
+        self._put_back(self.queue, entries, now)
 
     def try_now(self, now):
         """Wait no longer for what has failed: somebody may have mended it."""

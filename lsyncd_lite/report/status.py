@@ -1,9 +1,9 @@
 """The status file: what a person, or a script written for lsyncd, wants to know."""
 
-import os
 import time
 
 from lsyncd_lite.paths import show
+from lsyncd_lite.system import atomic
 
 
 def render(syncs, watched, now, wall, polled=0):
@@ -25,6 +25,10 @@ def render(syncs, watched, now, wall, polled=0):
         lines.append("Last success: %s" % _date(sync.last_success))
         if sync.next_try is not None:
             lines.append("Next try: in %d s" % max(0, sync.next_try - now))
+        if sync.degraded is not None:
+            lines.append("Degraded: %s" % sync.degraded)
+        if sync.absent:
+            lines.append("Waiting for: %s" % sync.lacks)
         if sync.owed:
             lines.append("Not told to onBatch.after: %d names" % sync.owed)
         if sync.last_error is not None:
@@ -39,19 +43,7 @@ def render(syncs, watched, now, wall, polled=0):
 
 def write(path, text):
     """Replace a file (absolute bytes) with the text at once; raise OSError. A link is replaced, not followed."""
-    aside = path + b".new"
-    try:
-        os.unlink(aside)
-    except FileNotFoundError:
-        pass
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-    try:
-        with open(fd, "wb") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-        os.rename(aside, path)
-    except OSError:
-        os.unlink(aside)
-        raise
+    atomic.write(path, text.encode("utf-8", "surrogateescape"))
 
 
 def _date(wall):

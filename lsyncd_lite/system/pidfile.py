@@ -1,10 +1,13 @@
-"""The pidfile: a lock that says who runs, and a number for those who ask."""
+"""The pidfile: a lock that says who runs, a number for those who ask, and beside it what is asked for."""
 
 import fcntl
 import os
 
 from lsyncd_lite.errors import Fatal, reason
 from lsyncd_lite.paths import show
+from lsyncd_lite.system import atomic
+
+_REQUEST = b".request"
 
 
 class Pidfile:
@@ -43,6 +46,46 @@ class Pidfile:
             os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
         except OSError as error:
             raise Fatal("cannot write the pidfile %s: %s" % (show(self._path), reason(error))) from None
+
+    @staticmethod
+    def signal(path, number, request=None):
+        """Send a signal to the process that holds the lock on a file (absolute bytes); raise Fatal if there is none.
+
+        request: bytes that it finds by `request`.
+        """
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                pid = int(os.read(fd, 32) or 0)
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if request is not None:
+                    atomic.write(path + _REQUEST, request)
+                os.kill(pid, number)
+                return
+            finally:
+                os.close(fd)
+        except FileNotFoundError:
+            pass  # as without a lock
+        except (OSError, ValueError) as error:
+            raise Fatal("cannot tell the daemon of the pidfile %s: %s"
+                        % (show(path), reason(error) if isinstance(error, OSError) else "it holds no number")) from None
+        raise Fatal("no lsyncd-lite runs that holds the pidfile %s" % show(path))
+
+    @staticmethod
+    def request(path):
+        """Return the bytes that somebody has left beside the pidfile for us, and forget them; None: nothing (of ours or root's)."""
+        try:
+            fd = os.open(path + _REQUEST, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            os.unlink(path + _REQUEST)
+            return os.read(fd, 4096) if os.fstat(fd).st_uid in (0, os.geteuid()) else None
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
 
     def remove(self):
         """Remove the file if it is still the one that was locked."""

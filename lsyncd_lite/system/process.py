@@ -9,6 +9,8 @@ import select
 import signal
 import sys
 
+from lsyncd_lite.system import progress
+
 _OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end: the first, and the last
 _READS = 16          # of 64 KiB of one child's output in a turn of the loop
 _LINE_LONGEST = 4096
@@ -29,6 +31,10 @@ class Children:
 
     def __len__(self):
         return len(self._running)
+
+    def tags(self):
+        """Return the tags of the children that run."""
+        return [child.tag for child in self._running.values()]
 
     def spawn(self, tag, argv, stdin, environ=None):
         """Start argv (list of bytes) with bytes, or None, as its input; raise OSError if that fails.
@@ -77,6 +83,7 @@ class Children:
             for line in lines:
                 line = line.rstrip(b"\r")
                 if line:
+                    child.printed += 1
                     del child.lines[_OUTPUT_KEPT - 1:]  # the last may be an answer
                     child.lines.append(line)
                     self._on_line(child.tag, line)
@@ -106,6 +113,21 @@ class Children:
                 status = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
                 ended.append((child.tag, status, child.lines))
 
+    def look(self, now):
+        """Return [(tag, seconds without a sign of life, looks in a row at which it waited for a fifo)] of all children.
+
+        now: seconds. The first look at a child only begins to count.
+        """
+        found, still = progress.signs(set(self._running)), []
+        for child in self._running.values():
+            signs = found.get(child.pid)
+            if child.moved_at is None or child.printed != child.seen or signs and (
+                    child.signs is None or progress.has_moved(child.signs, signs)):
+                child.signs, child.seen, child.moved_at, child.blocked = signs, child.printed, now, 0
+            child.blocked = child.blocked + 1 if signs and signs.blocked else 0
+            still.append((child.tag, now - child.moved_at, child.blocked))
+        return still
+
     def kill(self, number, chosen=None):
         """Send a signal to the process group of every child, or of those whose tag is chosen(tag)."""
         for child in self._running.values():
@@ -117,9 +139,12 @@ class Children:
 
 
 class _Child:
-    """One child; output is None once its end of the pipe is closed."""
+    """One child; output is None once its end of the pipe is closed.
 
-    __slots__ = ("tag", "pid", "output", "rest", "lines")
+    signs, printed, moved_at: what was seen of it when it had last done something, and when.
+    """
+
+    __slots__ = ("tag", "pid", "output", "rest", "lines", "printed", "signs", "seen", "moved_at", "blocked")
 
     def __init__(self, tag, pid, output):
         self.tag = tag
@@ -127,6 +152,9 @@ class _Child:
         self.output = output
         self.rest = b""
         self.lines = []
+        self.printed = self.seen = 0
+        self.signs = self.moved_at = None
+        self.blocked = 0
 
 
 def argv_of(module):

@@ -300,6 +300,10 @@ class Daemon:
             text = render_ini(table, syncs) if form == "ini" else json.dumps({"settings": table, "sync": list(syncs)})
         self.conf.write_text(text)
 
+    def configure_init_off(self):
+        """Make the next run begin without its full syncs."""
+        self.conf.write_text(self.conf.read_text() + "init = no\n")
+
     def start(self, *argv, prefix=(), python=sys.executable):
         """Start `lsyncd_lite ARGV` in the folder, in a session of its own."""
         command = list(prefix) + [python, "-m", "lsyncd_lite"] + [str(arg) for arg in argv]

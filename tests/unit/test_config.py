@@ -760,11 +760,33 @@ def test_several_servers_as_in_the_guide(text):
         ("www/1", b"/var/www/html", b"1.0.0.2:/var/www/html/"), ("www/2", b"/var/www/html", b"1.0.0.3:/var/www/html/")]
 
 
+# ---- guards --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("lines, words", [
+    ("maxDelete = 5\nrsync._extra = --max-delete=7", "maxDelete: stands beside --max-delete"),
+    ("maxDelete = -1", "maxDelete"), ("requireMarker = /etc/passwd", "requireMarker"), ("requireMarker = ../x", "requireMarker"),
+    ("crontab = 0 0 * * *", "crontab"), ("crontab =\n  0 0 2 * * *\n  x", "crontab"), ("fullSyncInterval = 0", "fullSyncInterval"),
+    ("jobTimeout = 0", "jobTimeout"), ("scanInterval = 0", "scanInterval"), ("monitor = kqueue", "one of: auto, inotify, poll"),
+    ("mode = exec\nonCreate = true\nmaxDelete = 5", "maxDelete: is for mode"), ("mode = exec\nonCreate = true\ncrontab = 0 0 2 * * *", "onStartup"),
+])
+def test_a_guard_that_means_nothing_is_one_line(lines, words):
+    with pytest.raises(ConfigError) as caught:
+        load("[sync a]\nsource = /src\ntarget = h:/dst\n" + lines)
+    assert len(caught.value.lines) == 1 and words in caught.value.lines[0]
+
+
+def test_guards_are_inherited_or_not():
+    config = load("[settings]\njobTimeout = 60\nmonitor = poll\nscanInterval = 5\n[sync a]\nsource = /src\ntarget = h:/dst\n"
+                  "[sync b]\nsource = /src\ntarget = i:/dst\njobTimeout = 7\ncrontab =\n  0 0 2 * * *\n  0 0 3 * * sun\n")
+    one, two = config.syncs
+    assert (one.jobTimeout, one.monitor, one.scanInterval, one.crontab) == (60, "poll", 5, ()) and two.jobTimeout == 7 and len(two.crontab) == 2
+
+
 # ---- what people copy ----------------------------------------------------------------------------
 
 def test_every_configuration_of_the_readme_is_taken():
     with open(os.path.join(os.path.dirname(__file__), "..", "..", "README.md"), encoding="utf-8") as file:
         blocks = re.findall(r"```(?:ini|json)\n(.*?)```", file.read(), re.S)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         assert load(block).syncs

@@ -281,7 +281,7 @@ def test_a_start_up_that_was_given_up_is_pending():
     """The exit status of -onepass depends on that."""
     pair = Pair(Mode(startup=True), insist=False, onepass=True)
     assert pair.end(pair.take(), AGAIN).fatal
-    pair.sync.give_up()
+    pair.sync.give_up("no")
     assert pair.due is None and pair.sync.pending and not pair.sync.starting
 
 

@@ -399,7 +399,7 @@ def test_what_was_given_up_still_runs_its_hooks(acts):
     """-onepass waits for them."""
     pair = Pair(acts, ("failed",), mode=Acting(startup=True) if acts else None, insist=False, onepass=True, init=True)
     assert pair.end(pair.take(), AGAIN).fatal
-    pair.sync.give_up()
+    pair.sync.give_up("no")
     assert [line.split()[0] for line in pair.runs()] == ["failed"] and not pair.sync.busy and pair.due is None
 
 

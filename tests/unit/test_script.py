@@ -1237,7 +1237,7 @@ def test_a_start_up_that_raises_with_onepass_is_not_taken_for_a_success():
     clock = Clock("def on_startup(sync): 1 / 0", insist=False, onepass=True)
     clock.settle()
     assert clock.outcomes[-1].fatal
-    clock.sync.give_up()  # as the daemon does
+    clock.sync.give_up("no")  # as the daemon does
     assert clock.sync.pending, "the exit status would be 0"
 
 
