@@ -37,6 +37,12 @@ def raise_limit(running, number, what="watches"):
                     "echo %d > /proc/sys/user/max_inotify_%s" % (number, what)], check=True)
 
 
+def at_rest(running):
+    """Wait until nothing is to be done, whether or not everything is watched; return the daemon."""
+    running.wait_status(state=lambda word: word in ("idle", "degraded"), delays=0, in_flight="0")
+    return running
+
+
 def polling(running):
     found = re.search(r"(?m)^Polling (\d+) directories$", running._text(running.statusfile))
     return int(found.group(1)) if found else 0
@@ -165,7 +171,7 @@ def test_two_syncs_below_one_root_may_be_watched_in_two_ways(tmp_path, src, dst,
 
 def test_what_there_are_no_watches_for_is_scanned_until_the_limit_is_raised(src, dst, daemon, namespaces):
     make(src, *("d%02d/e/f" % number for number in range(40)))
-    running = daemon(sync(src, dst, scanInterval=0.3), prefix=limited(60))
+    running = at_rest(daemon(sync(src, dst, scanInterval=0.3), prefix=limited(60), wait=False))
     running.wait_log(r"Error: cannot watch \d+ of the 81 directories below .*: user.max_inotify_watches is 60, at least \d+ are needed: "
                      r"sysctl -w user.max_inotify_watches=\d+")
     assert running.watching() < 61 and polling(running) >= 21
@@ -194,7 +200,7 @@ def test_what_there_are_no_watches_for_is_scanned_until_the_limit_is_raised(src,
 @pytest.mark.parametrize("number, what", [(0, "instances"), (0, "watches")])
 def test_without_anything_of_inotify_all_is_scanned_until_there_is_something(number, what, src, dst, daemon, namespaces):
     make(src, "a", "d/e/f")
-    running = daemon(sync(src, dst, scanInterval=0.3), prefix=limited(number, what))
+    running = at_rest(daemon(sync(src, dst, scanInterval=0.3), prefix=limited(number, what), wait=False))
     running.wait_log("Error: cannot watch .*: no inotify %s .*sysctl -w user.max_inotify_%s=" % (what, what))
     assert running.watching() == 0 and polling(running) == 3
     make(src, "d/e/new")
@@ -262,7 +268,8 @@ def test_a_file_system_that_comes_below_the_root_is_mirrored_and_one_that_goes_d
     few = monitor == "few watches"
     if few:
         request.getfixturevalue("namespaces")
-    running = daemon(sync(src, dst, monitor="inotify" if few else monitor, scanInterval=0.3), prefix=limited(1) if few else ())
+    running = at_rest(daemon(sync(src, dst, monitor="inotify" if few else monitor, scanInterval=0.3), prefix=limited(1) if few else (),
+                             wait=False))
     assert not few or (running.watching(), polling(running)) == (1, 2)
     if bind:
         mount("--bind", tmp_path / "other", src / "d/m")
@@ -272,7 +279,7 @@ def test_a_file_system_that_comes_below_the_root_is_mirrored_and_one_that_goes_d
     running.wait_equal(src, dst)
     make(src, "d/m/sub/z")
     running.wait_equal(src, dst)
-    running.wait_idle()
+    at_rest(running)
     umount(src / "d/m")
     running.wait_log("Warn: .*d/m was unmounted")
     if bind:  # it goes on to live elsewhere
