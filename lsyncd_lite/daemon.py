@@ -5,6 +5,7 @@ decides what is mirrored or how: that is mirror/'s.
 """
 
 import os
+import select
 import signal
 import time
 
@@ -24,7 +25,10 @@ from lsyncd_lite.system.pidfile import Pidfile
 from lsyncd_lite.system.process import argv_of
 from lsyncd_lite.system.source import Source
 from lsyncd_lite.system.state import State
-from lsyncd_lite.watching import Watched, roots
+from lsyncd_lite.watch.choice import roots
+from lsyncd_lite.watch.filesystems import Mounts
+from lsyncd_lite.watch.limits import Ceiling
+from lsyncd_lite.watching import Watched
 
 HEARTBEAT = 60.0     # seconds between two looks at what tells no events, and writes of an unchanged status
 # Seconds in which more events gather, as reading them one by one costs more: after a rest, and in a
@@ -45,6 +49,8 @@ class Daemon:
         self._jobs = Jobs(self._loop, log)
         self._syncs = []
         self._trees = []       # Watched
+        self._ceiling = Ceiling()
+        self._mounts = None    # Mounts, None where there is no table: then the heartbeat notices
         self._readable = []    # Watched whose descriptor has events
         self._read_at = 0.0    # when events were read last
         self._stop = None      # (exit status, words) for what ends us
@@ -66,6 +72,7 @@ class Daemon:
         ready(): called once everything is watched. Raises Fatal.
         """
         try:
+            self._watch_mounts()
             try:
                 self._apply(self._plan(self._config), self._config, self._config.settings.insist)
             except ScriptError as error:
@@ -95,7 +102,7 @@ class Daemon:
         times += [watched.look_at for watched in self._trees]
         now = time.monotonic()
         if self._may_start():
-            for sync in self._syncs:
+            for sync in self._startable():
                 due = sync.next_deadline()
                 gate = self._jobs.gate(sync, self._syncs, now) if due is not None and due <= now else None
                 times.append(due if gate is None else gate)
@@ -108,6 +115,11 @@ class Daemon:
     @property
     def _has_schedule(self):
         return self._stop is None and not self._config.settings.onepass
+
+    def _startable(self):
+        """Return the syncs whose jobs may start: what changes while a first scan runs is not noticed, so they wait for that."""
+        waiting = [sync for watched in self._trees if watched.is_recording for sync in watched.syncs]
+        return [sync for sync in self._syncs if sync not in waiting]
 
     def _may_start(self):
         limit = self._config.settings.maxProcesses
@@ -177,7 +189,7 @@ class Daemon:
         if not self._may_start():
             return
         now = time.monotonic()
-        for sync in list(self._syncs):
+        for sync in self._startable():
             due = sync.next_deadline()
             while due is not None and due <= now and self._may_start() and self._jobs.gate(sync, self._syncs, now) is None:
                 self._changed = True
@@ -269,8 +281,10 @@ class Daemon:
                     self._log("Exclude", "%s: %s %s (%s)" % (sync.config.name, rule.sign, show(rule.pattern), rule.where))
 
         self._trees = []
-        for root, members in roots(syncs).items():
-            watched = Watched(root, members, config.settings.inotifyMode, self._log, self._loop, self._readable.append)
+        for (root, polls), places in roots([sync.config for sync in syncs]).items():
+            members = [syncs[at] for at in places]
+            watched = Watched(root, members, polls, config.settings.inotifyMode, self._log, self._loop, self._readable.append,
+                              self._mount_points)
             old = next((old for old in old_trees if old.same_wish(watched)), None)
             if old is not None:
                 old_trees.remove(old)
@@ -279,14 +293,21 @@ class Daemon:
             self._trees.append(watched)
             if watched.tree is None and not config.settings.onepass:
                 watched.open(insist)
+                if watched.is_recording:  # what changes meanwhile is not noticed
+                    for sync in members:
+                        if any(sync is kept for _wanted, kept, _mode in plan):
+                            sync.want_full(now)
             elif watched.tree is None and not os.path.isdir(root) and not insist:
                 raise Fatal("sync %s: source %s is no directory" % (members[0].config.name, show(root)))
         for old in old_trees:  # only now: what they still have to tell is not lost
-            if old.tree is not None:
-                changes = old.tree.read()
-                for watched in self._trees:
-                    watched.offer(changes)
+            changes, complete = old.last_look()
+            for watched in self._trees:
+                watched.offer(changes)
+            for sync in syncs if not complete else ():
+                if any((sync.config.source, sync.config.target) == (known.config.source, known.config.target) for known in old.syncs):
+                    sync.want_full(now)
             old.close()
+        self._ceiling.read()
         self._changed = True
 
     def _mode(self, wanted):
@@ -321,6 +342,23 @@ class Daemon:
         self._log("Normal", "configuration read again")
         self._apply(plan, config, True)
 
+    def _watch_mounts(self):
+        try:
+            self._mounts = Mounts()
+        except OSError:
+            return  # no /proc
+        self._loop.add(self._mounts.fd, self._on_mounts, select.POLLPRI)
+
+    def _mount_points(self):
+        return self._mounts.points if self._mounts is not None else ()
+
+    def _on_mounts(self):
+        """Look at once where something was mounted or unmounted."""
+        come, gone = self._mounts.changes()
+        for watched in self._trees:
+            watched.mounts_changed(come, gone)
+        self._changed = True
+
     # ---- house-keeping and the end -----------------------------------------------------------
 
     def _keep_house(self):
@@ -328,10 +366,13 @@ class Daemon:
         now = time.monotonic()
         for watched in self._trees:
             if watched.look_at is not None and watched.look_at <= now:
-                watched.look()
-                self._changed = True
+                self._changed = watched.look() or self._changed
+        words = self._ceiling.words(sum(watched.tree.watched for watched in self._trees if watched.tree is not None))
+        if words is not None and not any(watched.trouble for watched in self._trees):  # else more was said already
+            self._log("Warn", words)
         if self._beat_at <= now:
             self._beat_at = now + HEARTBEAT
+            self._ceiling.read()
             self._changed = True
             for watched in self._trees:
                 watched.check()
@@ -365,11 +406,12 @@ class Daemon:
         path = self._config.settings.statusFile
         if path is None:
             return
-        watched = sum(len(watched.tree) for watched in self._trees if watched.tree is not None)
+        watched = sum(watched.tree.watched for watched in self._trees if watched.tree is not None)
+        polled = sum(watched.tree.polled for watched in self._trees if watched.tree is not None)
         self._changed, self._status_at = False, now
         try:
             status.write(path, status.render(sorted(self._syncs, key=lambda sync: sync.config.name),
-                                             watched, now, time.time()))
+                                             watched, now, time.time(), polled))
             self._status_broken = False
             self._log("Statusfile", "written")
         except OSError as error:

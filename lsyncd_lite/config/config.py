@@ -38,11 +38,11 @@ class SyncConfig(SimpleNamespace):
     """
 
     def same_pair(self, other):
-        """Tell whether the two mean the same: their names and the places of their rules do not count."""
+        """Tell whether the two mean the same: names, places of rules, and how changes are noticed do not count."""
         return self._meaning() == other._meaning()
 
     def _meaning(self):
-        return dict(vars(self), name=None, rules=[rule[:2] for rule in self.rules],
+        return dict(vars(self), name=None, monitor=None, scanInterval=None, rules=[rule[:2] for rule in self.rules],
                     extra_rules=[rule[:2] for rule in self.extra_rules])
 
 
