@@ -466,7 +466,7 @@ def test_scripts_go_through_no_link_on_the_target_wherever_it_leads(shell, link,
     for path in b"s/d/e", b"outside/e", b"t/other/e", b"t/d/f":
         os.makedirs(os.path.join(shell.top, path))
     elsewhere = [b"outside", b"outside/e", b"t/other/e"] + [b"t/d/f"] * (link == b"d/e")
-    for path in b"s/d/e", *elsewhere:
+    for path in [b"s/d/e", *elsewhere]:
         with open(os.path.join(shell.top, path, b"x"), "wb") as new:
             new.write(path)
     place = os.path.join(shell.top, b"t", link)
