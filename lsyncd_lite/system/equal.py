@@ -25,27 +25,16 @@ from lsyncd_lite.paths import join, show, split
 from lsyncd_lite.system.attributes import is_same_content, look, make_like
 from lsyncd_lite.system.pinned import FDS, Pinned
 from lsyncd_lite.system.program import run as run_program
+from lsyncd_lite.system.target import (ARGUMENTS, DEFECT, DONE, EMPTY_SOURCE, FULL, LINES, NO_SOURCE, NO_TARGET, TOO_MANY, Stop, Target,
+                                       directory_of, is_work, write)
 
-# Exit statuses, those of rsync where it has one: no source; no target; will not empty a target; nor remove that many.
-DONE, DEFECT, NO_SOURCE, NO_TARGET, EMPTY_SOURCE, TOO_MANY = 0, 1, 3, 11, 25, 26
-
-_ARGUMENTS = 100000  # bytes of names for one process; a kernel takes at least 128 KiB
-_REMOVALS = 1000     # that wait
-_HELD = 60           # directories for one rm
-_LINES = 20          # for people
 _NUMBERS = 500       # of records that failed, by name
 _LIMIT = b"max-delete="
-_WORK = b".lsyncd-lite."  # and a process number: a directory of our own in the target
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FULL_WORDS = tuple(os.fsencode(os.strerror(number)) for number in _FULL)
+_FULL_WORDS = tuple(os.fsencode(os.strerror(number)) for number in FULL)
 _GRANULE = 50000000  # ns: file systems stamp changes by a clock that is some ms late
 
 
-class Stop(Exception):
-    """Nothing can be done at all; args: exit status, one line."""
-
-
-class Run:
+class Run(Target):
     """One run over one source and one target.
 
     Everything is a path relative to both roots (b"": the root itself). The source is the
@@ -53,57 +42,28 @@ class Run:
     """
 
     def __init__(self, source, target, options, rules):
-        self.source = source
-        self.target = target.rstrip(b"/") + b"/"
-        self.delete, self.gnu, self.atomic, self.make, self.refuse_empty = (
-            word in options for word in (b"delete", b"gnu", b"atomic", b"make", b"refuse-empty"))
-        limit = [word for word in options if word.startswith(_LIMIT)]
-        self.limit = int(limit[0][len(_LIMIT):]) if limit else None
-        self.stale = []          # directories of our own kind that are in the target
-        self.excludes = None
+        excludes = None
         if rules:
             from lsyncd_lite.mirror.filters import Filter
-            self.excludes = Filter([(chr(rule[0]), rule[2:], "") for rule in rules]).excludes
+            excludes = Filter([(chr(rule[0]), rule[2:], "") for rule in rules]).excludes
+        super().__init__(source, target, b"delete" in options, b"gnu" in options, excludes)
+        self.atomic, self.make, self.refuse_empty = (word in options for word in (b"atomic", b"make", b"refuse-empty"))
+        limit = [word for word in options if word.startswith(_LIMIT)]
+        self.limit = int(limit[0][len(_LIMIT):]) if limit else None
         self.trees = not rules and not self.atomic  # cp may copy a directory with all that is in it
         self.settled_before = 0  # ns: while mending; whole seconds do for what has not changed since
-        self.full = False        # the target has no room left
         self.told_full = False
-        self.pins = None         # the directories of the target
-        self.work = None         # our own directory in the target
-        self.works = 0           # directories that were made in it
-        self.private = None      # nobody else can enter it (None: not tried)
         self.guards = {}         # directory → who can change what is on the way to it
         self.here = {}           # directory of the source → it is a real one
-        self.there = {b""}       # directories of the target that are real ones and can be written to
         self.stood = {}          # what stands for places below it → its record
         self.shares = []         # (record, the record that decides for it)
-        self.touched = {}        # directories whose attributes are due at the end → record
         self.copies = {}         # due for cp: path → (lstat of the source or None: a tree, of the target, record)
-        self.removals = {}       # due for removal on the target: path → (is a directory, record)
         self.size = 0            # bytes of arguments in copies
-        self.failed = set()
-        self.lines = 0
-
-    # ---- what is told
-
-    def say(self, line):
-        self.lines += 1
-        if self.lines <= _LINES:
-            _write(2, line)
-
-    def fail(self, number, what, path, why):
-        """Remember that a record failed, and say that it cannot do what to path (why: text or OSError)."""
-        self.failed.add(number)
-        if isinstance(why, OSError):
-            if why.errno in _FULL:
-                self.full = True
-            why = reason(why)
-        self.say("cannot %s %s: %s" % (what, show(path or self.target), why))
 
     def verdict(self):
         """Return the last line."""
-        if self.lines > _LINES:
-            _write(2, "and %d more" % (self.lines - _LINES))
+        if self.lines > LINES:
+            write(2, "and %d more" % (self.lines - LINES))
         failed = self.failed - {None}
         failed.update(number for number, first in self.shares if first in failed)
         if not failed:
@@ -154,7 +114,7 @@ class Run:
             self.device = self.pins.facts(b"").st_dev
             with self.pins.scan(b"") as listing:
                 for entry in listing:
-                    if _is_work(entry.name) and entry.is_dir(follow_symlinks=False):
+                    if is_work(entry.name) and entry.is_dir(follow_symlinks=False):
                         self.stale.append(entry.name)
                     else:
                         holds = True
@@ -177,10 +137,8 @@ class Run:
 
     def _begin(self, whole):
         self._unlock(b"", self.pins.facts(b""), None)
-        for name in self.stale if whole or self.atomic else ():
-            if not _is_alive(int(name[len(_WORK):])):
-                self._clear(name, None, False)
-                self._touch(b"", None)
+        if whole or self.atomic:
+            self._clear_stale()
 
     def _close(self):
         """Remove our own directory, whatever has happened."""
@@ -191,12 +149,12 @@ class Run:
 
     def _move(self, number, origin, place, is_dir):
         """Rename on the target, as `mv -T` does, what is of the same type there."""
-        if not self._enter(_parent(origin), number, False):
+        if not self._enter(directory_of(origin), number, False):
             raise FileNotFoundError(errno.ENOENT, "origin")
         facts = self.pins.lstat(origin)
         if stat.S_ISDIR(facts.st_mode) != is_dir:
             raise FileNotFoundError(errno.ENOENT, "origin of that type")
-        directory = _parent(place)
+        directory = directory_of(place)
         for parent in _chain(directory):  # look at all before one of them is made
             found = self.pins.look(parent)
             if found is None:
@@ -212,7 +170,7 @@ class Run:
                 self.pins.unlink(origin)
         else:
             self.pins.rename(origin, place)
-        self._touch(_parent(origin), number)
+        self._touch(directory_of(origin), number)
         self._touch(directory, number)
         if is_dir:  # what is due in it goes with it
             self._forget()
@@ -232,7 +190,7 @@ class Run:
                 self.shares.append((number, first))
                 return
         self.stood[standing] = number, marks
-        if _is_work(standing.partition(b"/")[0]):
+        if is_work(standing.partition(b"/")[0]):
             return
         here = look(standing or b".")
         directory, name = split(standing)
@@ -351,7 +309,7 @@ class Run:
 
     def _is_hidden(self, directory, name, is_dir):
         """Tell whether a name of either side is excluded, or ours."""
-        return not directory and _is_work(name) or self.excludes is not None and self.excludes(directory, name, is_dir)
+        return not directory and is_work(name) or self.excludes is not None and self.excludes(directory, name, is_dir)
 
     def _is_same(self, path, here, there, marks):
         """Tell whether what is there need not be copied: neither is a directory."""
@@ -411,7 +369,7 @@ class Run:
             return
         self.copies[path] = here, there, number
         self.size += len(path) + 9  # NUL and a pointer
-        if self.size > _ARGUMENTS:
+        if self.size > ARGUMENTS:
             self._flush()
 
     def _flush(self):
@@ -421,7 +379,7 @@ class Run:
         self.guards = {}
         groups = {}
         for path in copies:
-            groups.setdefault(self._way(_parent(path)), []).append(path)
+            groups.setdefault(self._way(directory_of(path)), []).append(path)
         for (aside, directory), paths in groups.items():
             try:
                 if not self.full:
@@ -503,7 +461,7 @@ class Run:
                         self._mend(path, number, started)
                 elif not self._settle(path, at, here, there, number, status, aside):
                     if self.full and aside and not self.atomic:
-                        crowded.setdefault(_parent(path), []).append(path)
+                        crowded.setdefault(directory_of(path), []).append(path)
                         continue
                     told = [line for line in output if path in line] or output[-1:] or [b"cp ended with %d" % status]
                     self.fail(number, "copy", path, show(told[0]))
@@ -569,145 +527,13 @@ class Run:
         finally:
             self.trees, self.settled_before = kept
 
-    def _stage(self):
-        """Tell whether there is, or can be made, a directory in the target that nobody else can enter."""
-        if self.private is None:
-            try:
-                self._make_work()
-                facts = self.pins.facts(self.work)
-                self.private = facts.st_uid == os.geteuid() and not facts.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
-            except OSError:
-                self.private = False
-        return self.private
-
-    def _make_work(self):
-        """Make our own directory in the target, and hold it."""
-        self.work = _WORK + b"%d" % os.getpid()  # before it is there: a signal may come in between
-        try:
-            self._clear(self.work, None, False)
-            import _signal  # signal would load enum
-            _signal.signal(_signal.SIGTERM, _terminate)
-            self.pins.mkdir(self.work)
-        except OSError:
-            self.work = None
-            raise
-        self._touch(b"", None)
-        self.pins.keep(self.work)
-
-    def _workplace(self):
-        """Make a directory in our own one, for one cp, and return it.
-
-        What another cp has left must be out of its way: it would write through a link, or into a fifo.
-        """
-        if self.work is None:
-            self._make_work()
-        self.works += 1
-        work = b"%s/%d" % (self.work, self.works)
-        self.pins.mkdir(work)
-        return work
-
-    # ---- removals
-
-    def _gone(self, path, is_dir, number):
-        """Remove what the source has not, if that is wanted."""
-        if self.delete:
-            self._remove(path, is_dir, number)
-
-    def _remove(self, path, is_dir, number):
-        self.removals[path] = is_dir, number
-        if is_dir:
-            self._forget()
-        if len(self.removals) > _REMOVALS:
-            self._flush_removals()
-
-    def _flush_removals(self):
-        removals, self.removals = self.removals, {}
-        if not removals:
-            return
-        try:
-            facts = os.stat(self.source)
-        except OSError:
-            facts = None
-        if facts is None or (facts.st_dev, facts.st_ino) != self.identity:
-            raise Stop(NO_SOURCE, "source %s went away" % show(self.source))
-        large, size = {}, 0
-        for path, (is_dir, number) in removals.items():
-            if not is_dir:
-                self._away(self.pins.unlink, path, number)
-            elif self.excludes:
-                self._clear(path, number, True)
-            elif not self._away(self.pins.rmdir, path, number, True):
-                large.setdefault(_parent(path), []).append(path)
-                size += len(path) + 30
-                if size > _ARGUMENTS or len(large) > _HELD:
-                    self._rm(large, removals)
-                    large, size = {}, 0
-        self._rm(large, removals)
-
-    def _away(self, remove, path, number, may_hold=False):
-        """Call remove; return False for a directory that holds something, if that is no failure."""
-        try:
-            remove(path)
-        except FileNotFoundError:
-            pass  # which is what was wanted
-        except OSError as error:
-            if may_hold and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                return False
-            self.fail(number, "remove", path, error)
-        return True
-
-    def _rm(self, large, removals):
-        """Remove directories, {where: paths}; rm, if it is one that goes into no link (GNU's), is faster."""
-        if self.gnu and large and self.pins.by_descriptor:
-            try:
-                inherited = [self.pins.hold(directory) for directory in large]
-                run_program([b"rm", b"-rf", b"--"] + [self.pins.path(path) for paths in large.values() for path in paths], inherited)
-            except OSError:
-                pass  # what is there still is seen to
-        for paths in large.values():
-            for path in paths:
-                if not self._is_away(path):
-                    self._clear(path, removals[path][1], False)
-
-    def _is_away(self, path):
-        try:
-            return self.pins.look(path) is None
-        except OSError:
-            return False
-
-    def _clear(self, top, number, protects):
-        """Remove a directory of the target; protects: but for what is excluded, and what holds that."""
-        directories, kept = [top], False
-        for directory in directories:  # which grows
-            files = []  # a list of its own: what is removed while a directory is read may hide others
-            try:
-                self._unlock(directory, self.pins.facts(directory), None)
-                with self.pins.scan(directory) as listing:
-                    for entry in listing:
-                        is_dir = entry.is_dir(follow_symlinks=False)
-                        if protects and self.excludes(directory, entry.name, is_dir):
-                            kept = True
-                        elif is_dir:
-                            directories.append(directory + b"/" + entry.name)
-                        else:
-                            files.append(entry.name)
-            except FileNotFoundError:
-                continue  # which is what was wanted
-            except OSError as error:
-                self.fail(number, "list", self.target + directory, error)
-                continue
-            for name in files:
-                self._away(self.pins.unlink, directory + b"/" + name, number)
-        for directory in reversed(directories):
-            self._away(self.pins.rmdir, directory, number, kept)
-
     # ---- directories on the way
 
     def _standing(self, path):
         """Return a path, or its topmost parent that is missing or no directory in the source."""
-        if self.here.get(_parent(path)):
+        if self.here.get(directory_of(path)):
             return path
-        for parent in _chain(_parent(path)):
+        for parent in _chain(directory_of(path)):
             real = self.here.get(parent)
             if real is None:
                 facts = look(parent)
@@ -737,40 +563,14 @@ class Run:
                 if facts is not None:
                     self.pins.unlink(parent)
                 self.pins.mkdir(parent)
-                self._touch(_parent(parent), number)
+                self._touch(directory_of(parent), number)
                 self._touch(parent, number)
             self.there.add(parent)
         return True
 
-    def _unlock(self, path, facts, number):
-        """Let us write into a directory of the target; its mode comes back at the end. Tell if that was needed."""
-        mode = stat.S_IMODE(facts.st_mode)
-        if mode & stat.S_IRWXU == stat.S_IRWXU or self.pins.is_ours_to_change(path):
-            return False
-        try:
-            self.pins.chmod(path, mode | stat.S_IRWXU)
-        except OSError:
-            return False  # it may do without: whatever is changed in there will tell
-        self._touch(path, number)
-        return True
-
-    def _forget(self):
-        """Look at all directories of the target again: some have changed."""
-        self.there = {b""}
-        self.pins.forget()
-
-    def _touch(self, directory, number):
-        if number is not None or directory not in self.touched:
-            self.touched[directory] = number
-
-
 def _is_sealed(facts):
     """Tell whether nobody but root and we can rename what is in a directory (an ACL's mask stands for the group)."""
     return facts.st_uid in (0, os.geteuid()) and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _parent(path):
-    return split(path)[0]
 
 
 def _chain(path):
@@ -785,31 +585,6 @@ def _is_there(path):
         return look(path) is not None
     except OSError:
         return True
-
-
-def _is_work(name):
-    return name.startswith(_WORK) and name[len(_WORK):].isdigit()
-
-
-def _is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass  # somebody else's; no number of a process
-    return True
-
-
-def _write(fd, line):
-    try:
-        os.write(fd, line.encode("utf-8", "backslashreplace") + b"\n")
-    except OSError:
-        pass  # nobody listens
-
-
-def _terminate(_number, _frame):
-    raise Stop(143, "ended by a signal")
 
 
 def _records(fields, at):
@@ -839,12 +614,12 @@ def main():
         run = Run(source, target, options.split(), rules)
         moves, places, run.failed = _records(rest, len(rules))
         run.run(moves, places)
-        _write(1, run.verdict())
+        write(1, run.verdict())
         status = DONE
     except Stop as stop:
         status, words = stop.args
-        _write(2, words)
+        write(2, words)
     except Exception as error:  # a defect of ours: one line
-        _write(2, "cannot go on: %s: %s" % (type(error).__name__, show(str(error))))
+        write(2, "cannot go on: %s: %s" % (type(error).__name__, show(str(error))))
         status = DEFECT
     os._exit(status)  # to take the interpreter down costs a fifth of a short run

@@ -877,10 +877,12 @@ def stale(world):
 
 @pytest.mark.parametrize("record, options, gone", [
     (["p", WHOLE, ""], "delete gnu", True), (["p", WHOLE, ""], "gnu", True), (["p", FRESH, "file"], "delete gnu atomic", True),
-    (["p", FRESH, "file"], "delete gnu", False)])
+    (["p", FRESH, "file"], "delete gnu", False), (["p", FRESH, "open/file"], "delete gnu", True)])
 def test_what_a_killed_run_left_of_our_own_is_removed(world, record, options, gone):
     dead, alive = stale(world)
-    tree(world.source, "file")
+    tree(world.source, "file", "open/file")
+    tree(world.target, "open/")
+    open_to_all(world, "open")
     world.done(record, options=options, rules=["- *.key"])
     assert os.path.exists(os.path.join(world.target, dead)) != gone and os.path.exists(os.path.join(world.target, alive, "file"))
 

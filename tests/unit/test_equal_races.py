@@ -7,13 +7,15 @@ away and a link to a directory with the same names put in its place.
 import os
 import shutil
 import signal
+import subprocess
 
 import pytest
 
 from test_equal import BUSYBOX, OLD, World, state, tree, write
 
+from lsyncd_lite.mirror import direct
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
-from lsyncd_lite.system import attributes, equal, pinned, program, surplus
+from lsyncd_lite.system import attributes, equal, pinned, program, surplus, target
 
 # What a run calls; each is a moment.
 CALLS = ("access", "chmod", "chown", "fstat", "listdir", "listxattr", "lstat", "mkdir", "open", "posix_spawnp", "readlink", "rename", "rmdir",
@@ -61,7 +63,7 @@ class Victim:
             os.utime(path, ns=(OLD - 1, OLD - 1))
         self.precious = state(self.world.outside)
         self.calls, self.swapped, self.changes, self.replace = 0, False, (), None
-        for module in equal, attributes, pinned, program, surplus:
+        for module in equal, attributes, pinned, program, surplus, target:
             monkeypatch.setattr(module, "os", Watched(self.moment))
 
     def moment(self):
@@ -197,3 +199,44 @@ def test_attributes_are_not_given_to_what_has_taken_the_place_of_a_file(kind, tm
         assert last in ("equal: done", "equal: failed 0")
         at += 1
     assert at > 20
+
+
+@pytest.mark.parametrize("way", ["gnu", "atomic"])
+def test_nothing_elsewhere_is_touched_when_our_own_directory_is_replaced_by_a_link(way, tmp_path, monkeypatch):
+    fill, records, _rules = OPERATIONS["copy new ones"]
+    base, at, replaced = str(tmp_path / "world"), 0, 0
+    while True:
+        victim = Victim(base, fill, monkeypatch)
+        work = os.path.join(victim.world.target, ".lsyncd-lite.%d" % os.getpid())
+        tree(victim.world.outside, "1/d/new", "1/top2")
+        victim.precious = state(victim.world.outside)
+
+        def replace():
+            if os.path.isdir(work):
+                os.rename(work, victim.away)
+                os.symlink(victim.world.outside, work)
+        victim.replace = replace
+        victim.run(records, "delete " + WAYS[way], {at})
+        replaced += os.path.islink(work)
+        assert state(victim.world.outside) == victim.precious, "replaced before call %d" % at
+        over = victim.calls <= at
+        shutil.rmtree(base)
+        if over:
+            break
+        at += 1
+    assert replaced > 10
+
+
+def test_the_shell_around_a_cp_stays_in_the_directory_that_it_has_entered(tmp_path):
+    """The cp itself moves it away and puts a link in its place before it begins."""
+    for name in "s/d", "t/d", "outside":
+        os.makedirs(str(tmp_path / name))
+    tree(str(tmp_path), "s/d/f", "outside/f")
+    before = state(str(tmp_path / "outside"))
+    script = tmp_path / "cp"
+    script.write_text('#!/bin/sh\nmv "$T/t/d" "$T/away" && ln -s ../outside "$T/t/d" && exec cp "$@"\n')
+    script.chmod(0o755)
+    top = str(tmp_path)
+    argv = ["sh", "-c", direct._COPY, "sh", top + "/t/", "d", top + "/s/d", top + "/cp", top + "/s/d/f"]
+    subprocess.run(argv, env=dict(os.environ, T=top), check=True)
+    assert state(str(tmp_path / "outside")) == before and os.listdir(top + "/away") == ["f"]
