@@ -106,8 +106,9 @@ class Direct:
     def _few(self, entries, source, settled, wall):
         """Return the Jobs for new content, or the removal, of a few files of one directory; None for all else.
 
-        (With commands around each job there is to be one.) A file with a time that the target may know is not for cp: where it is equal
-        already, copying would make two mirrors in both directions echo for ever.
+        (Commands around a job would run twice where it has to be done again.) A file with a time that the
+        target may know is not for cp: where it is equal already, copying would make two mirrors in both
+        directions echo for ever.
         """
         directory = split(entries[0][0])[0]
         if (len(entries) > _FEW or not self._sound or not self._gnu or self.config.direct.atomic
@@ -139,7 +140,7 @@ class Direct:
             script, names = _REMOVE, [b"./" + split(path)[1] for path, _marks in entries]
         else:
             return None
-        return [Job([b"sh", b"-c", script, b"sh", *fields, *names], None, [*entries, (directory, PLACE)], BATCH)]
+        return [Job([b"sh", b"-c", script, b"sh", *fields, *names], None, entries, BATCH)]
 
     def verdict(self, job, status, output):
         """Return (Verdict, words) for a job that ended, as Rsync.verdict does."""

@@ -83,7 +83,7 @@ def test_a_few_new_files_of_one_directory_are_copied_by_one_cp():
     jobs = plan(mode(), (b"d/e/f", FRESH), (b"d/e/g", FRESH))
     assert kinds(jobs) == ["cp"]
     assert told_of(jobs[0]) == (b"/dst/", b"d/e", b"/src/d/e", b"/usr/bin/cp", [b"/src/d/e/f", b"/src/d/e/g"])
-    assert [(job.entries, job.stdin, job.purpose) for job in jobs] == [([(b"d/e/f", FRESH), (b"d/e/g", FRESH), (b"d/e", PLACE)], None, BATCH)]
+    assert [(job.entries, job.stdin, job.purpose) for job in jobs] == [([(b"d/e/f", FRESH), (b"d/e/g", FRESH)], None, BATCH)]
 
 
 @pytest.mark.parametrize("target", [b"/dst/", b"/", b"/a b/"])
@@ -91,7 +91,7 @@ def test_files_of_the_root_itself(target):
     chosen = mode()
     chosen.config.target = target
     (job,) = plan(chosen, (b"f", FRESH))
-    assert told_of(job) == (target, b"", b"/src", b"/usr/bin/cp", [b"/src/f"]) and job.entries == [(b"f", FRESH), (b"", PLACE)]
+    assert told_of(job) == (target, b"", b"/src", b"/usr/bin/cp", [b"/src/f"]) and job.entries == [(b"f", FRESH)]
 
 
 @pytest.mark.parametrize("name", [b"-a", b"--help", b"a b", b"$(x)", b"\n", b"\xff", b"*"])
@@ -104,7 +104,7 @@ def test_names_are_no_options_of_cp_and_rm(name):
 def test_a_few_that_are_gone_are_removed_by_one_rm():
     jobs = plan(mode(), (b"d/x", PLACE), (b"d/y", FRESH), (b"d/z", WHOLE))
     assert kinds(jobs) == ["rm"] and told_of(jobs[0])[:3] == (b"/dst/", b"d", b"/src/d") and told_of(jobs[0])[4] == [b"./x", b"./y", b"./z"]
-    assert [entry for job in jobs for entry in job.entries] == [(b"d/x", PLACE), (b"d/y", FRESH), (b"d/z", WHOLE), (b"d", PLACE)]
+    assert [entry for job in jobs for entry in job.entries] == [(b"d/x", PLACE), (b"d/y", FRESH), (b"d/z", WHOLE)]
 
 
 @pytest.mark.parametrize("entries, keys", [
