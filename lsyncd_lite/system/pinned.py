@@ -13,17 +13,19 @@ import os
 from lsyncd_lite.paths import split
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-_MOST = 120  # descriptors at a time; many systems give a process 1024
+_MOST = 120  # descriptors at a time, where the process may have twice that; most systems give it 1024
 FDS = b"/proc/self/fd/"
 
 
 class Pinned:
     """The directories below a root (bytes, which may end in a slash). Paths are relative to it; b"" is the root.
 
-    A descriptor is good until the next call that may open another one. Everything raises OSError.
+    A descriptor is good until the next call that may need another one. Everything raises OSError.
     """
 
     def __init__(self, root):
+        allowed = os.sysconf("SC_OPEN_MAX")  # -1: any number
+        self.most = _MOST if allowed < 0 else max(2, min(_MOST, allowed // 2 - 10))
         self._prefix = root.rstrip(b"/") + b"/"
         self._root = os.open(root, _DIRECTORY)
         self._kept = {b"": self._root}
@@ -39,6 +41,7 @@ class Pinned:
         """Return the descriptor of a directory that no link leads to."""
         if directory == self._last:
             return self._last_fd
+        self._last, self._last_fd = b"", self._root  # should this fail, that may be closed by then
         above, names = directory, []
         fd = self._find(above)
         while fd is None:
@@ -48,7 +51,7 @@ class Pinned:
         for name in reversed(names):
             above = above + b"/" + name if above else name
             fd = self._held[above] = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
-            if len(self._held) > _MOST:
+            if len(self._held) > self.most:
                 os.close(self._held.pop(next(iter(self._held))))
         self._last, self._last_fd = directory, fd
         return fd
@@ -105,9 +108,11 @@ class Pinned:
     def rename(self, origin, place):
         """Rename, as rename(2) does."""
         (left, old), (entered, new) = split(origin), split(place)
-        self.hold(left)
-        to = self.hold(entered)
-        os.rename(old, new, src_dir_fd=self.hold(left), dst_dir_fd=to)
+        to = os.dup(self.hold(entered))  # which the other may close
+        try:
+            os.rename(old, new, src_dir_fd=self.hold(left), dst_dir_fd=to)
+        finally:
+            os.close(to)
 
     def readlink(self, path):
         """Return what a symbolic link says."""

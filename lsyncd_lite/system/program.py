@@ -12,10 +12,11 @@ def run(argv, inherited=()):
 
     inherited: descriptors that it is to have, too, by the same numbers.
     """
+    from fcntl import F_SETFD, FD_CLOEXEC, fcntl  # os.set_inheritable fails for O_PATH before Python 3.8.12
     output, writer = os.pipe2(os.O_CLOEXEC)
     try:
         for fd in inherited:
-            os.set_inheritable(fd, True)
+            fcntl(fd, F_SETFD, 0)
         pid = os.posix_spawnp(argv[0], argv, dict(os.environb, LC_ALL=b"C"), file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, writer, 1),
             (os.POSIX_SPAWN_DUP2, writer, 2)])
@@ -25,7 +26,7 @@ def run(argv, inherited=()):
     finally:
         os.close(writer)
         for fd in inherited:
-            os.set_inheritable(fd, False)
+            fcntl(fd, F_SETFD, FD_CLOEXEC)
     from select import select
     blocks = [b""]
     while len(blocks) == 1 or blocks[-1]:

@@ -9,6 +9,7 @@ import stat
 
 from lsyncd_lite.errors import reason
 from lsyncd_lite.paths import show, split
+from lsyncd_lite.system.pinned import FDS
 from lsyncd_lite.system.program import run as run_program
 
 # Exit statuses, those of rsync where it has one: no source; no target; will not empty a target; nor remove that many.
@@ -19,7 +20,6 @@ ARGUMENTS = 100000   # bytes of names for one process; a kernel takes at least 1
 LINES = 20           # for people
 WORK = b".lsyncd-lite."  # and a process number: a directory of our own in the target
 _REMOVALS = 1000     # that wait
-_HELD = 60           # directories for one rm
 
 
 class Stop(Exception):
@@ -170,7 +170,7 @@ class Target:
             elif not self._away(self.pins.rmdir, path, number, True):
                 large.setdefault(directory_of(path), []).append(path)
                 size += len(path) + 30
-                if size > ARGUMENTS or len(large) > _HELD:
+                if size > ARGUMENTS or len(large) >= self.pins.most:
                     self._rm(large, removals)
                     large, size = {}, 0
         self._rm(large, removals)
@@ -190,11 +190,17 @@ class Target:
     def _rm(self, large, removals):
         """Remove directories, {where: paths}; rm, if it is one that goes into no link (GNU's), is faster."""
         if self.gnu and large and self.pins.by_descriptor:
+            argv, held = [b"rm", b"-rf", b"--"], []
             try:
-                inherited = [self.pins.hold(directory) for directory in large]
-                run_program([b"rm", b"-rf", b"--"] + [self.pins.path(path) for paths in large.values() for path in paths], inherited)
+                for directory, paths in large.items():
+                    held.append(os.dup(self.pins.hold(directory)))
+                    argv += [FDS + b"%d/%s" % (held[-1], split(path)[1]) for path in paths]
+                run_program(argv, held)
             except OSError:
                 pass  # what is there still is seen to
+            finally:
+                for fd in held:
+                    os.close(fd)
         for paths in large.values():
             for path in paths:
                 if not self._is_away(path):

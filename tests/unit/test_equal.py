@@ -447,6 +447,25 @@ def test_more_names_than_one_process_takes(world, anyway):
     anyway(["p", WHOLE, ""])
 
 
+@pytest.mark.parametrize("options", ["delete gnu", "delete gnu atomic"])
+def test_few_descriptors_are_enough(world, options):
+    world.prefix = ["sh", "-c", 'ulimit -n 32 && exec "$@"', "sh"]
+    names = ["/".join("abcdefghijklmnopqrstuvwxyz"[:number]) + "/f/%d" % number for number in range(1, 27)]
+    tree(world.source, *names, *["d%d/x" % number for number in range(100)])
+    for name in names:
+        os.chmod(os.path.dirname(os.path.join(world.source, name)), 0o777)
+    world.done(["p", WHOLE | NEW, ""], options=options)
+    world.same()
+    for name in names:
+        write(os.path.join(world.source, name), "another text")
+    for number in range(100):
+        shutil.rmtree(world.source + "/d%d" % number)
+        tree(world.source, "d%d/" % number)
+        tree(world.target, "d%d/gone/x" % number)
+    world.done(*[["p", FRESH, name] for name in names], *[["p", WHOLE, "d%d" % number] for number in range(100)], ["p", PLACE, ""], options=options)
+    world.same()
+
+
 def test_a_deep_tree(world, anyway):
     path = world.source
     for _depth in range(60):
