@@ -13,7 +13,7 @@ from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, FULL, PROBE, RENAMES, Job, Verdict, answer
 from lsyncd_lite.mirror.moves import changed_directories
-from lsyncd_lite.mirror.rsync import Rsync
+from lsyncd_lite.mirror.rsync import Rsync, too_many
 from lsyncd_lite.paths import join, show, shown, split, to_bytes
 
 _FEW = 100          # files that one cp or rm takes
@@ -43,7 +43,6 @@ class Direct:
         self.filter = Filter(config.rules + config.extra_rules)
         self.takes_moves = config.delete in (True, "running")
         self._rsync = Rsync(config, environ)
-        self.released = False     # the next job may remove more than maxDelete
         self._child = child
         self._gnu = False         # cp is that of the GNU coreutils
         self._cp = b"cp"          # where it is: looking for it costs a tenth of a short run
@@ -101,6 +100,7 @@ class Direct:
             fields += [b"p", b"%d" % marks, path]
         job = Job(self._child, b"".join([field + b"\0" for field in fields]), entries, purpose, moves)
         job.shown = True
+        job.free = deletes and self.released
         return job
 
     def _few(self, entries, source, settled, wall):
@@ -146,7 +146,7 @@ class Direct:
         """Return (Verdict, words) for a job that ended, as Rsync.verdict does."""
         if job.purpose == PROBE:
             return self._learn(status, output)
-        self._met = self._met or status == 0
+        self._met = self._met or status == 0 and job.purpose != CHECK
         if job.argv is not self._child:
             verdict, words = Verdict.REDO, None  # then it is looked at more closely
             if job.purpose == FULL and status is None:
@@ -181,7 +181,7 @@ class Direct:
         if status is None:
             return Verdict.AGAIN, told
         if status == _TOO_MANY:
-            return Verdict.HELD, told
+            return Verdict.HELD, too_many(self.config, told.rpartition("(")[2].rstrip(")"))
         failed = answer(output, job.size) if status == 0 else None
         if job.moves:
             job.done = [None if failed is None else number not in failed for number in range(len(job.moves))]

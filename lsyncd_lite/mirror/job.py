@@ -20,7 +20,6 @@ class Verdict(enum.Enum):
     AGAIN = "again"      # the target, or the way to it, does not work now
     LOOK = "look"        # some vanished meanwhile: look at them once more
     REDO = "redo"        # nothing is wrong but the way it was tried; try another at once
-    HELD = "held"        # it would delete more than it may: nothing was done
     DIE = "die"          # trying again will not help
     HELD = "held"        # it would delete more than it may: nothing was done
 
