@@ -193,6 +193,8 @@ class Watched:
         self.check()
         self.read()
         for path, is_gone in [(path, True) for path in gone] + [(path, False) for path in come]:
+            for sync in self.syncs:
+                sync.protect(path, is_gone)
             if self.tree is not None and below(path, self.root) and (self.wants is None or self.wants(path)):
                 self.offer(self.tree.remount(path, is_gone))
                 self._look_after()

@@ -50,6 +50,10 @@ class Direct:
         self._sound = False       # the target was what it should be when it was met last
         self._met = False         # it has been there: should it vanish, it is not to be made where it was mounted
 
+    def protect(self, paths):
+        """Delete nothing at and below some relative paths, as Rsync.protect does."""
+        self._rsync.protect(paths)
+
     def probe(self):
         """Return the Job that asks which cp there is, and if there is an rsync."""
         return Job([b"sh", b"-c", _ASK, to_bytes(self.config.rsync.binary)], None, [], PROBE)
@@ -92,7 +96,8 @@ class Direct:
         if config.maxDelete is not None and not self.released:
             options.append((True, b"max-delete=%d" % config.maxDelete))
         fields = [config.source, config.target, b" ".join([word for given, word in options if given]),
-                  b"%d" % len(self.filter.rules)]
+                  b"%d" % (len(self.filter.rules) + len(self._rsync.protected))]
+        fields += [b"P " + path for path in self._rsync.protected]
         fields += [to_bytes(rule.sign) + b" " + rule.pattern for rule in self.filter.rules]
         for move in moves:
             fields += [b"d" if move.is_dir else b"m", move.origin, move.place]
@@ -125,7 +130,7 @@ class Direct:
         copied = 0
         for path, marks in entries:
             facts = source.lstat(path)
-            if not path or facts is None and self.filter.rules:
+            if not path or facts is None and (self.filter.rules or self._rsync.protected):
                 return None
             if facts is None:
                 continue

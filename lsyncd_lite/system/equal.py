@@ -3,8 +3,8 @@
 A short-lived child of the daemon. It looks at both sides itself, renames, removes and sets
 attributes with system calls, and leaves content to `cp` and large removals to `rm`, many
 names to a process. Its input is fields that end in NUL: source; target; options (words out
-of `delete`, `gnu`, `atomic`, `make`, `refuse-empty`, `max-delete=NUMBER`); the number of rules; the rules, "- PATTERN";
-then records, counted from 0: `m` ORIGIN PLACE (rename on the target), `d` ORIGIN PLACE
+of `delete`, `gnu`, `atomic`, `make`, `refuse-empty`, `max-delete=NUMBER`); the number of rules; the rules, "- PATTERN"
+(or "P PATH": nothing is removed at and below it); then records, counted from 0: `m` ORIGIN PLACE (rename on the target), `d` ORIGIN PLACE
 (rename a directory), `p` MARKS PATH, and `x` with two fields that count for nothing, which fails.
 The last line of its output is `equal: done` or `equal: failed NUMBER…`.
 
@@ -42,11 +42,12 @@ class Run(Target):
     """
 
     def __init__(self, source, target, options, rules):
-        excludes = None
+        excludes, kept = None, [rule[2:] for rule in rules if rule.startswith(b"P ")]
+        rules = [rule for rule in rules if not rule.startswith(b"P ")]
         if rules:
             from lsyncd_lite.mirror.filters import Filter
             excludes = Filter([(chr(rule[0]), rule[2:], "") for rule in rules]).excludes
-        super().__init__(source, target, b"delete" in options, b"gnu" in options, excludes)
+        super().__init__(source, target, b"delete" in options, b"gnu" in options, excludes, kept)
         self.atomic, self.make, self.refuse_empty = (word in options for word in (b"atomic", b"make", b"refuse-empty"))
         limit = [word for word in options if word.startswith(_LIMIT)]
         self.limit = int(limit[0][len(_LIMIT):]) if limit else None
@@ -128,7 +129,7 @@ class Run(Target):
         """Stop if more entries of the target would be removed than may be."""
         from lsyncd_lite.system.surplus import Surplus
         enough = 10 * self.limit + 1000
-        count = Surplus(self.pins, self._standing, self._is_hidden, self.delete, enough).of(moves, places)
+        count = Surplus(self.pins, self._standing, self._is_spared, self.delete, enough).of(moves, places)
         self._forget()
         self.here = {}
         if count > self.limit:
@@ -310,6 +311,10 @@ class Run(Target):
     def _is_hidden(self, directory, name, is_dir):
         """Tell whether a name of either side is excluded, or ours."""
         return not directory and is_work(name) or self.excludes is not None and self.excludes(directory, name, is_dir)
+
+    def _is_spared(self, directory, name, is_dir):
+        """Tell whether a name of the target is not removed, whatever the source has."""
+        return self._is_hidden(directory, name, is_dir) or join(directory, name) in self.kept
 
     def _is_same(self, path, here, there, marks):
         """Tell whether what is there need not be copied: neither is a directory."""

@@ -8,7 +8,7 @@ import os
 import stat
 
 from lsyncd_lite.errors import reason
-from lsyncd_lite.paths import show, split
+from lsyncd_lite.paths import is_in, join, show, split
 from lsyncd_lite.system.pinned import FDS
 from lsyncd_lite.system.program import run as run_program
 
@@ -30,15 +30,16 @@ class Target:
     """The target of one run. Paths are relative to it; b"" is its root.
 
     pins (a Pinned) and identity (device and inode of the source) are known once both are entered; excludes: None, or
-    tells of (directory, name, is_dir) what is protected; number: of the record that something is done for, or None.
+    tells of (directory, name, is_dir) what is protected; kept: paths that are, with all below them; number: of the record that something is done for, or None.
     """
 
-    def __init__(self, source, target, delete, gnu, excludes):
+    def __init__(self, source, target, delete, gnu, excludes, kept=()):
         self.source = source
         self.target = target.rstrip(b"/") + b"/"
         self.delete = delete
         self.gnu = gnu
         self.excludes = excludes
+        self.kept = frozenset(kept)
         self.identity = None
         self.pins = None         # its directories
         self.full = False        # it has no room left
@@ -144,7 +145,14 @@ class Target:
         if self.delete:
             self._remove(path, is_dir, number)
 
+    def _is_kept(self, directory, name, is_dir):
+        """Tell whether a name of the target is protected."""
+        return bool(self.kept) and join(directory, name) in self.kept or (
+            self.excludes is not None and self.excludes(directory, name, is_dir))
+
     def _remove(self, path, is_dir, number):
+        if is_in(path, self.kept):
+            return
         self.removals[path] = is_dir, number
         if is_dir:
             self._forget()
@@ -165,7 +173,7 @@ class Target:
         for path, (is_dir, number) in removals.items():
             if not is_dir:
                 self._away(self.pins.unlink, path, number)
-            elif self.excludes:
+            elif self.excludes or self.kept:
                 self._clear(path, number, True)
             elif not self._away(self.pins.rmdir, path, number, True):
                 large.setdefault(directory_of(path), []).append(path)
@@ -222,7 +230,7 @@ class Target:
                 with self.pins.scan(directory) as listing:
                     for entry in listing:
                         is_dir = entry.is_dir(follow_symlinks=False)
-                        if protects and self.excludes(directory, entry.name, is_dir):
+                        if protects and self._is_kept(directory, entry.name, is_dir):
                             kept = True
                         elif is_dir:
                             directories.append(directory + b"/" + entry.name)

@@ -347,8 +347,7 @@ def denied(found):
 
 def unmounted(path):
     """Return the words for a directory below a root from which a file system has gone."""
-    return ("%s was unmounted: nothing is deleted on targets because of that; the next full sync would, "
-            "unless it is mounted again before" % show(path))
+    return ("%s was unmounted: what targets have of it is kept until it is mounted again, or the daemon starts anew" % show(path))
 
 
 def _grain(ctime):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, make, sync, sync_by_actions, teller, told, tree, wait_for
+from harness import ROOT, make, names, sync, sync_by_actions, teller, told, tree, wait_for
 
 POLL = {"monitor": "poll", "scanInterval": 0.2}
 
@@ -294,6 +294,28 @@ def test_a_file_system_that_comes_below_the_root_is_mirrored_and_one_that_goes_d
         running.wait_gone(dst / "d/m/x")
     make(src, "d/m/sub/again")
     running.wait_path(dst / "d/m/sub/again")
+
+
+@pytest.mark.parametrize("mode", ["rsync", "rsyncssh", "direct", "direct without rsync"])
+def test_what_is_unmounted_below_the_root_is_kept_through_full_syncs_until_it_is_back(mode, tmp_path, src, dst, mirror, mount):
+    make(src, "a", "d/m/", "d/other")
+    mount("-t", "tmpfs", "none", src / "d/m")
+    make(src, "d/m/x", "d/m/sub/y")
+    mode, _blank, bare = mode.partition(" ")
+    running = at_rest(mirror(mode, fullSyncInterval=0.7, fullSyncJitter=0, **({"rsync": {"binary": "/no/rsync"}} if bare else {}), wait=False))
+    running.wait_equal(src, dst)
+    umount(src / "d/m")
+    running.wait_log("Warn: .*d/m was unmounted: what targets have of it is kept")
+    before = running.log().count("full sync finished")
+    make(src, "d/new")
+    os.unlink(str(src / "d/other"))
+    running.wait(lambda: running.log().count("full sync finished") > before + 2, "three full syncs")
+    running.wait_path(dst / "d/new")
+    running.wait_gone(dst / "d/other")
+    assert names(dst / "d") == {"m/", "m/x", "m/sub/", "m/sub/y", "new"}
+    mount("-t", "tmpfs", "none", src / "d/m")
+    make(src, "d/m/x")
+    running.wait_equal(src, dst)  # and what it has no more is gone
 
 
 # ---- what cannot be read -----------------------------------------------------------------------

@@ -639,6 +639,20 @@ def test_what_is_excluded_in_a_removed_place_stays_with_what_holds_it(world, way
     assert sorted(state(world.target)) == [b"", b"d", b"d/a", b"d/a/kept.key", b"x.key"]
 
 
+@pytest.mark.parametrize("rules", [[], ["- *.key"]])
+def test_below_a_protected_path_nothing_is_removed_and_all_is_sent(world, way, rules):
+    tree(world.source, "d/m/new", "d/file", "e/")
+    tree(world.target, "d/m/x", "d/m/sub/y", "d/surplus/z", "e/m2/deep/w", "mm/x")
+    world.done(["p", WHOLE, ""], ["p", PLACE, "d/m/x"], ["p", PLACE, "e/m2"], options=way, rules=["P d/m", "P e/m2/deep", *rules])
+    assert sorted(path for path, facts in state(world.target).items() if facts[5] is not None) == [
+        b"d/file", b"d/m/new", b"d/m/sub/y", b"d/m/x", b"e/m2/deep/w"]
+
+
+def test_what_is_protected_is_none_that_is_removed(world):
+    tree(world.target, "d/m/x", "d/m/y", "d/z")
+    assert count_of(world, ["p", WHOLE, ""], rules=["P d/m"]) == 1  # d holds it, and stays
+
+
 def test_the_first_rule_that_matches_decides(world, way):
     tree(world.source, "a.log", "keep.log", "d/b.log", "d/keep.log")
     world.done(["p", WHOLE | NEW, ""], options=way, rules=["+ keep.log", "- *.log"])
