@@ -173,9 +173,10 @@ class Sync(Pair):
             entries = queue.take(lambda path: not busy.related(path))
             if not entries:
                 self._blocked.add(queue)
+                return
         else:
             entries = queue.take()
-        if whole and entries:
+        if whole:
             self.queue.put_back(self._after_full.take(), since)
         settled = float("inf") if self.running else self._settled
         for job in self.mode.plan(entries, source, settled, wall):

@@ -549,6 +549,18 @@ def test_no_time_is_trusted_while_another_job_runs():
     assert pair.sync.mode.settled == [WALL, float("inf"), WALL + 30]
 
 
+def test_no_job_is_planned_for_nothing():
+    """A mode may look at the first entry: the daemon ended with a defect."""
+    pair = Pair(maxProcesses=2)
+    pair.change(b"a")
+    job = pair.take(5)
+    pair.change(b"a")
+    planned = len(pair.sync.mode.settled)
+    assert pair.take(10) is None and len(pair.sync.mode.settled) == planned
+    pair.end(job, OK)
+    assert pair.sent(10) == [b"a"]
+
+
 def test_a_blocked_change_holds_up_nothing_else():
     """What is held waits for a running job; changes that touch neither must not wait with it, nor the other way round."""
     pair = Pair(delay=1, maxProcesses=2)
