@@ -282,7 +282,10 @@ class _Plan:
         if is_dir:
             if not marks & WHOLE:
                 return _put(self._plain, place)
-            names = [name + b"/" for name in self._source.directories(place)]
+            directories = self._source.directories(place)
+            if mode.config.rsync.hard_links:
+                self._linked = self._linked or hold_links(directories, self._source)
+            names = [name + b"/" for name in directories]
             return _put(self._doubtful if marks & (FRESH | NEW) == FRESH else self._plain, *names)
         if not stat.S_ISREG(facts.st_mode):
             return _put(self._plain, place)
@@ -293,6 +296,16 @@ class _Plan:
             self._large.append(([place], [], again))
             return self._large[-1][1]
         return _put(self._doubtful if again else self._plain, place)
+
+
+def hold_links(directories, source):
+    """Tell whether a file in relative directories has other names."""
+    for directory in directories:
+        for name, is_dir in source.names(directory):
+            facts = None if is_dir else source.lstat(directory + b"/" + name)
+            if facts is not None and stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1:
+                return True
+    return False
 
 
 def _reason(status, output):

@@ -228,6 +228,15 @@ def test_a_hard_linked_file_does_not_make_deletions_forgotten():
     assert any(b"--delete" in job.argv or b"--delete-missing-args" in job.argv for job in jobs if (b"gone", PLACE) in job.entries)
 
 
+@pytest.mark.parametrize("entry", [(b"d", WHOLE), (b"d", WHOLE | NEW), (b"d", WHOLE | FRESH)])
+@pytest.mark.parametrize("name", [b"d/h", b"d/sub/h"])
+def test_a_hard_linked_file_within_a_new_directory_wants_a_full_sync(entry, name):
+    """Its other names are not on the list: rsync sends it as a file of its own."""
+    files = {**TREE, b"d/sub": DIRECTORY, name: file(nlink=2)}
+    assert any(job.then_full for job in plan([entry], files, rsync={"hard_links": True}))
+    assert not any(job.then_full for job in plan([entry], files))
+
+
 # ---- large files -------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("limit, alone", [(None, []), (0, [b"a", b"b", b"c"]), (9, [b"b", b"c"]), (10, [b"c"]), (99, [b"c"]), (100, [])])
