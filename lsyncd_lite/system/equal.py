@@ -240,7 +240,7 @@ class Run:
         if new:
             if there is not None:
                 os.unlink(target)
-            if marks & WHOLE and self.trees:
+            if marks & WHOLE and self.trees and not self._hands_on(path):
                 self._queue(path, None, None, number)
                 return None
             os.mkdir(target, 0o700)
@@ -248,6 +248,13 @@ class Run:
             self._unlock(path, there, number)
         self._touch(path, number)
         return new if marks & WHOLE else None
+
+    def _hands_on(self, path):
+        """Tell whether the directory of the target that holds a path gives its set-group-ID bit to new directories.
+
+        GNU cp -a leaves it to those that have none in the source.
+        """
+        return bool(os.lstat(self.target + _parent(path)).st_mode & stat.S_ISGID)
 
     def _walk(self, top, new, marks, number):
         """Make everything below a directory equal; new: the target's has nothing in it."""

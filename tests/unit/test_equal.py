@@ -220,6 +220,18 @@ def test_a_directory_without_whole_is_made_without_its_content(world):
     assert found == {path: wanted[path] for path in (b"", b"a", b"a/b")}
 
 
+def test_a_directory_does_not_take_the_group_bit_of_the_one_it_lies_in(world, anyway):
+    """It was made elsewhere, and moved there: only new ones take it."""
+    tree(world.source, "d/a/b/file", "d/c/")
+    copy(world)
+    for directory in "d/a/b", "d/a", "d/c":
+        shutil.rmtree(os.path.join(world.target, directory))
+    for root in world.source, world.target:
+        os.chmod(root + "/d", 0o2755)
+    os.chmod(world.source + "/d/c", 0o2700)
+    anyway(["p", WHOLE | NEW, "d/a"], ["p", WHOLE, "d/c"])
+
+
 def test_what_is_missing_in_the_source_is_removed(world, anyway):
     tree(world.source, "d/x/y/z", "d/file", "d/kept", "gone/deep/file", "gone/empty/", "link -> nowhere", "pipe|")
     copy(world)
