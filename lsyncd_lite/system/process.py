@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 
-_OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end: the first, and the last
+_OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end: half of them the last
 _READS = 16          # of 64 KiB of one child's output in a turn of the loop
 _LINE_LONGEST = 4096
 _LAST_WORDS = 200    # milliseconds in which what a child has started (rsync's ssh) may still say why it has failed
@@ -77,7 +77,8 @@ class Children:
             for line in lines:
                 line = line.rstrip(b"\r")
                 if line:
-                    del child.lines[_OUTPUT_KEPT - 1:]  # the last may be an answer
+                    if len(child.lines) == _OUTPUT_KEPT:
+                        del child.lines[_OUTPUT_KEPT // 2]  # the first may tell why, or the last; the very last may be an answer
                     child.lines.append(line)
                     self._on_line(child.tag, line)
 
