@@ -152,6 +152,7 @@ class Sync(Pair):
                 job = self.mode.rename(self.moves, source)
                 self.moves.take(job)
                 self._ready.append(job)
+                self._in_flight = None
             elif queue_due is not None and queue_due <= now:
                 self._plan(self.queue, False, now, wall, source)
             else:

@@ -705,6 +705,24 @@ def test_moves_wait_for_what_runs_and_hold_up_what_is_ready():
     assert pair.take(10).moves == [Move(b"a", b"b", False)]
 
 
+def test_a_directory_that_is_renamed_while_a_job_of_renames_looks_into_it_is_looked_at_whole():
+    """The job makes the attributes of directories equal; of one that has another name by then it removes what is above it."""
+    class Looking(Renaming):
+        def rename(self, moves, source):
+            return Job([], b"", [(b"d/e", PLACE)], RENAMES, list(moves))
+
+    pair = Moving(Looking())
+    pair.move(b"x", b"y", at=0)  # asks what is in flight: nothing
+    pair.move(b"d/e/f", b"d/e/g", at=0)
+    job = pair.take(1)
+    pair.move(b"d", b"swap", True, at=2)
+    pair.move(b"other", b"d", True)
+    assert pair.queued[b"swap"] == WHOLE | FRESH
+    pair.end(job, (OK, [True, True]))
+    pair.rename()
+    assert pair.queued[b"swap"] == WHOLE | FRESH
+
+
 def test_moves_are_sent_delay_seconds_after_the_first():
     pair = Moving()
     pair.move(b"a", b"b", at=10)
