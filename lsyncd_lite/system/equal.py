@@ -122,6 +122,9 @@ class Run:
         finally:
             self._close()
         self._finish()
+        found = _look(self.target)
+        if found is None or (found.st_dev, found.st_ino) != self.target_identity:
+            raise Stop(NO_TARGET, "target %s went away" % show(self.target))  # what was missing in it counted as removed
 
     def _open(self, whole):
         try:
@@ -142,7 +145,9 @@ class Run:
         if whole and self.refuse_empty and len(entries) > len(stale) and not os.listdir(b"."):
             raise Stop(EMPTY_SOURCE, "source %s is empty and target %s is not: refused to empty it"
                        % (show(self.source), show(self.target)))
-        self._unlock(b"", os.stat(self.target), None)
+        facts = os.stat(self.target)
+        self.target_identity = facts.st_dev, facts.st_ino
+        self._unlock(b"", facts, None)
         for name in stale if whole or self.atomic else ():
             if not _is_alive(int(name[len(_WORK):])):
                 self._clear(name, None, False)

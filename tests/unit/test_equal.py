@@ -715,6 +715,19 @@ def test_our_own_directory_goes_when_a_signal_ends_us(world):
 
 # ---- what goes wrong
 
+def test_a_target_that_goes_away_meanwhile_has_received_nothing(world):
+    """Renamed or unmounted: where there is nothing, all that was to be removed is removed."""
+    directory = world.path()
+    tree(world.source, "file", "d/file")
+    tree(world.target, "gone/x", "d/gone")
+    with open(directory + "/rm", "w") as script:
+        script.write('#!/bin/sh\nmv "$T" "$T.away"\n')
+    os.chmod(directory + "/rm", 0o755)
+    world.environ["T"] = world.target
+    status, _last, said = world.equal(["p", PLACE, "gone"], ["p", PLACE, "d/gone"])
+    assert status == 11 and said.endswith("target %s/ went away\n" % world.target)
+
+
 def test_a_missing_source(world):
     tree(world.target, "file")
     os.rmdir(world.source)
