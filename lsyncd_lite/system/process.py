@@ -86,17 +86,21 @@ class Children:
         """Return a list of (tag, status, lines) of the children that ended.
 
         status: exit status, or the negative number of the signal. Whoever else's
-        children have become ours (as PID 1) are reaped and forgotten.
+        children have become ours (as PID 1) are reaped and forgotten. What one that was killed
+        has started is ended, too: it must not go on beside the next try.
         """
         ended = []
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return ended
-            if pid == 0:
+            if found is None:
                 return ended
-            child = self._running.pop(pid, None)
+            child = self._running.pop(found.si_pid, None)
+            if child is not None and found.si_code != os.CLD_EXITED and found.si_status not in _POLITE:
+                _end_group(child.pid, signal.SIGKILL)  # not reaped yet: the number is still its
+            status = os.waitpid(found.si_pid, 0)[1]
             if child is not None:
                 self._drain(child)
                 if status and not child.lines and child.output is not None:
@@ -111,10 +115,14 @@ class Children:
         """Send a signal to the process group of every child, or of those whose tag is chosen(tag)."""
         for child in self._running.values():
             if chosen is None or chosen(child.tag):
-                try:
-                    os.killpg(child.pid, number)
-                except (ProcessLookupError, PermissionError):
-                    pass  # it ended and is not reaped yet, or has become somebody else (sudo)
+                _end_group(child.pid, number)
+
+
+def _end_group(pid, number):
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass  # it ended and is not reaped yet, or has become somebody else (sudo)
 
 
 class _Child:
@@ -157,5 +165,7 @@ def _memory_file(data):
         raise
     return fd
 
+
+_POLITE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # who gets these may let its own children end in their way
 
 _SIGNALS = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]

@@ -189,6 +189,22 @@ def test_a_kill_reaches_those_that_are_chosen_and_their_children(family):
     family.children.kill(signal.SIGKILL)  # nobody is left
 
 
+@pytest.mark.parametrize("how, left", [(b"kill -KILL $$", False), (b"kill -SEGV $$", False), (b"kill -TERM $$", True), (b"exit 1", True), (b"exit 0", True)])
+def test_what_a_killed_child_has_started_ends_with_it(family, how, left):
+    """An rsync that is killed has a receiver, which would still put what it has received in place of what is newer."""
+    family.sh(b"ulimit -c 0; sh -c 'trap \"\" TERM; echo $$; exec sleep 60' & sleep 0.2; " + how)
+    family.until(lambda: family.lines)
+    pid = int(family.lines[0][1])
+    family.ended()
+    try:
+        if not left:
+            family.until(lambda: not is_running(pid))
+        assert is_running(pid) is left
+    finally:
+        if left:
+            os.kill(pid, signal.SIGKILL)
+
+
 def is_running(pid):
     try:
         with open("/proc/%d/stat" % pid) as file:
