@@ -105,9 +105,9 @@ def recorder(tmp_path):
 
 # ---- servers -----------------------------------------------------------------------------------
 
-def _or_skip(server, *args, **options):
+def _or_skip(make, *args, **options):
     try:
-        return server(*args, **options)
+        return make(*args, **options)
     except Missing as missing:
         pytest.skip(str(missing))
 
@@ -129,10 +129,7 @@ def ssh(tmp_path_factory, run_sshd):
     """The sshd of all tests that do not want one of their own."""
     one = _or_skip(Sshd, tmp_path_factory.mktemp("ssh"))
     try:
-        tried = subprocess.run(one.rsh.split() + [one.host, "rsync --version"], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
-        if tried.returncode:
-            pytest.skip("ssh to our own sshd does not work: %r" % tried.stdout)
+        _or_skip(one.try_it)
         yield one
     finally:
         one.stop()

@@ -91,6 +91,8 @@ class Session:
             if self.kind == "rsyncd" and not ROOT:
                 raise Missing("an rsync daemon that is not root's changes links")
             self.server = Rsyncd(home, self.place, chroot=True) if self.kind == "rsyncd" else Sshd(home)
+            if self.kind != "rsyncd":
+                self.server.try_it()
         self.faults = [name for name, possible in self._faults() if possible and (
             self._chosen is None or name in self._chosen)]
         pace = random.Random("%d" % self.seed)
@@ -100,6 +102,7 @@ class Session:
         self.churn.run(30)
         self.settings = {"delay": pace.choice([0.05, 0.1, 0.3]), "insist": True, "shutdownTimeout": 5}
         self.keys = {"maxProcesses": pace.choice([1, 1, 3]), "batchSizeLimit": pace.choice([2000, 100000000])}
+        self.settings["inotifyMode"] = pace.choice(["CloseWrite", "CloseWrite", "CloseWrite or Modify", "Modify"])
         self.name, self.has_more = "one", False
         self.daemon = Daemon(self.folder, self.folder)
         self._configure()
@@ -112,15 +115,15 @@ class Session:
                 ("full", self.mounted), ("server", self.server is not None),
                 ("die", self.restarts), ("term", self.restarts)]
 
-    def __exit__(self, _kind, _value, _traceback):
+    def __exit__(self, *_error):
         try:
             self._thaw()
             if self.daemon is not None and self.daemon.process is not None:
                 if self.daemon.running():
                     self.daemon.kill(signal.SIGCONT)
-                    self.daemon.kill(signal.SIGKILL if _kind else signal.SIGTERM)
+                    self.daemon.kill(signal.SIGTERM)  # it removes the directory of its connections
                 try:
-                    self.daemon.process.wait(30)
+                    self.daemon.process.wait(20)
                 except subprocess.TimeoutExpired:
                     self.daemon.kill(signal.SIGKILL)
                     self.daemon.process.wait()

@@ -109,6 +109,13 @@ class Sshd(Server):
         self.process = serve([self.binary, "-f", str(self.folder / "sshd_config"), "-D", "-e"], self.port,
                              self.folder / "log")
 
+    def try_it(self):
+        """Raise Missing where nobody can run a command through it (an account without a shell)."""
+        tried = subprocess.run(self.rsh.split() + [self.host, "rsync --version"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        if tried.returncode:
+            raise Missing("ssh to our own sshd does not work: %r" % tried.stdout)
+
     def connections(self):
         """Return how many connections it has accepted so far."""
         return (self.folder / "log").read_text(errors="replace").count("Accepted publickey")
