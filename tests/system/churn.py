@@ -21,7 +21,7 @@ BIG, BIG_SIZE = b"big", 16 << 20
 
 MIXED = ["write"] * 4 + ["mkdir"] * 3 + ["rename"] * 5 + ["delete"] * 2 + [
     "append", "truncate", "chmod", "utime", "swap", "chain", "link", "symlink", "fifo", "replace", "rmtree", "leave",
-    "enter", "same", "deep", "chown", "socket", "device", "over", "around", "nest", "relink"]
+    "enter", "same", "deep", "chown", "socket", "device", "over", "around", "nest", "relink", "burst"]
 RENAMES = ["write", "write", "mkdir", "deep", "deep", "append", "symlink", "delete", "same", "enter", "chmod", "utime"] + [
     "rename", "swap", "chain", "over", "around", "nest", "relink"] * 3
 
@@ -125,6 +125,14 @@ class Churn:
     # -- operations
     def write(self):
         return self._write(self.new(), self.content(), os.O_CREAT)
+
+    def burst(self):
+        """Many files at once."""
+        path = self.new()
+        os.mkdir(self.at(path))
+        for number in range(60):
+            self._write(path + b"/%d" % number, self.content()[:2000], os.O_CREAT)
+        return path
 
     def big(self):
         """A file that takes a while to be sent."""

@@ -24,6 +24,7 @@ KINDS = ("rsync", "links", "ssh", "rsyncd", "rsyncssh", "direct", "atomic")
 
 OPERATIONS = 120   # a round
 LIMIT = 100        # seconds until all must have come right: the longest pause between two tries, and the work
+EXCLUDED = b"ee"   # a name that some sessions leave out, whatever it is of
 REST = 12          # seconds for which a daemon that calls itself idle may still have something to tell of
 EVENTS = Path("/proc/sys/fs/inotify/max_queued_events")
 MANY_EVENTS = 70000  # that many are not worth making
@@ -103,6 +104,9 @@ class Session:
         self.settings = {"delay": pace.choice([0.05, 0.1, 0.3]), "insist": True, "shutdownTimeout": 5}
         self.keys = {"maxProcesses": pace.choice([1, 1, 3]), "batchSizeLimit": pace.choice([2000, 100000000])}
         self.settings["inotifyMode"] = pace.choice(["CloseWrite", "CloseWrite", "CloseWrite or Modify", "Modify"])
+        self.excludes = pace.random() < 0.3
+        if self.excludes:
+            self.keys["exclude"] = [os.fsdecode(EXCLUDED)]
         self.name, self.has_more = "one", False
         self.daemon = Daemon(self.folder, self.folder)
         self._configure()
@@ -255,14 +259,19 @@ class Session:
 
     def differences(self):
         """Return what still tells target and source apart, in lines."""
-        wrong = differences(tree(self.src, archive=True), tree(self.dst, archive=True))
+        wrong = differences(self._wanted(tree(self.src, archive=True)), tree(self.dst, archive=True))
         if self.has_more:
             wrong += differences(tree(self.more[0], archive=True), tree(self.more[1], archive=True))
         if self.kind == "links" and not wrong:
-            here, there = links(self.src), links(self.dst)
+            here, there = {frozenset(self._wanted(dict.fromkeys(group))) for group in links(self.src)}, links(self.dst)
+            here = {group for group in here if len(group) > 1}
             wrong += ["are one file on the %s only: %s" % (side, sorted(group)) for side, groups in (
                 ("source", here - there), ("target", there - here)) for group in groups]
         return wrong
+
+    def _wanted(self, paths):
+        """Return what of a dictionary of paths is mirrored."""
+        return {path: entry for path, entry in paths.items() if not self.excludes or EXCLUDED not in path.split(b"/")}
 
     def strays(self):
         """Return {pid: what it is} of what runs beside the daemon, and of children that it has not reaped."""
