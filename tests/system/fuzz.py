@@ -259,7 +259,11 @@ class Session:
 
     def differences(self):
         """Return what still tells target and source apart, in lines."""
-        wrong = differences(self._wanted(tree(self.src, archive=True)), tree(self.dst, archive=True))
+        here, there = self._wanted(tree(self.src, archive=True)), tree(self.dst, archive=True)
+        if self.excludes:  # what comes and goes under an excluded name changes the time of its directory, and is not told
+            here, there = ({path: entry._replace(mtime=None) if entry.type == "directory" else entry
+                            for path, entry in found.items()} for found in (here, there))
+        wrong = differences(here, there)
         if self.has_more:
             wrong += differences(tree(self.more[0], archive=True), tree(self.more[1], archive=True))
         if self.kind == "links" and not wrong:
@@ -302,15 +306,17 @@ class Session:
             except OSError:
                 pass  # below a name of full length
         self.churn.run(1)
-        deadline = time.monotonic() + limit
+        deadline, longest = time.monotonic() + limit, 0.1
         while time.monotonic() < deadline:
             if descendants(self.daemon.pid):
-                time.sleep(self.pace.random() * 0.1)
+                time.sleep(self.pace.random() * longest)
                 found = descendants(self.daemon.pid)
                 if found and self.server is not None:
                     found += [pid for pid in descendants(self.server.process.pid)]
                 if found:
                     return sorted(found)
+                longest /= 2  # it had ended: many do in some ms
+                self.churn.run(1)
             time.sleep(0.002)
         return []
 
@@ -325,6 +331,7 @@ class Session:
                 pid = self._pick(victims)
                 self._note("  killed %d %s" % (pid, _name(pid)))
                 send(pid, signal.SIGKILL)
+                self.happened["(child killed)"] += 1
 
     def _freeze(self):
         """A child stands still for a while."""
