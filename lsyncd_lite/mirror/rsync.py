@@ -28,7 +28,7 @@ _EMPTY_SOURCE = 25  # --max-delete=0 stopped a deletion
 _REFUSES_MISSING = b"invalid file mode 00"
 
 # What rsync and ssh print of things that are no trouble, and children of ours for their mode.
-DETAIL = re.compile(rb"file has vanished: |rsync warning: some files vanished |rsync: WARNING: parent dir is absent "
+DETAIL = re.compile(rb"file has vanished: |rsync warning: some files vanished |(?:rsync: )?WARNING: parent dir is absent "
                     rb"|ControlSocket .* already exists, disabling multiplexing"
                     rb"|mux_client_request_session: session request failed|" + ANSWER)
 
