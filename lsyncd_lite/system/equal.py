@@ -242,6 +242,8 @@ class Run:
             return None
         self._note(path, here)
         new = there is None or not stat.S_ISDIR(there.st_mode)
+        if new and not path:  # it was there just now, and is not to be made where it was mounted
+            raise Stop(NO_TARGET, "target %s went away" % show(self.target))
         if new:
             if there is not None:
                 os.unlink(target)

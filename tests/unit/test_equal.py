@@ -728,6 +728,18 @@ def test_a_target_that_goes_away_meanwhile_has_received_nothing(world):
     assert status == 11 and said.endswith("target %s/ went away\n" % world.target)
 
 
+def test_a_target_that_goes_away_meanwhile_is_not_made_anew(world, monkeypatch):
+    """The attributes of the root come late."""
+    monkeypatch.chdir(world.base)
+    tree(world.source, "file")
+    run = module.Run(*map(os.fsencode, (world.source, world.target)), [b"delete", b"gnu"], [])
+    run._open(False)
+    os.rename(world.target, world.target + ".away")
+    with pytest.raises(module.Stop) as stop:
+        run._place(0, PLACE, b"")
+    assert stop.value.args[0] == module.NO_TARGET and not os.path.lexists(world.target)
+
+
 def test_a_missing_source(world):
     tree(world.target, "file")
     os.rmdir(world.source)
