@@ -218,6 +218,8 @@ class Sync(Pair):
                 return Outcome(Verdict.OK, words if verdict is Verdict.REDO else None, False)
         else:
             self._settled = wall
+        if self.running and verdict in (Verdict.OK, Verdict.LOOK, Verdict.PARTIAL):
+            self._look_at_times(job, now)
         full = bool(job.entries) and job.entries[0][0] == b"" and job.entries[0][1] & WHOLE
         lasted = now - job.began
         if full:
@@ -265,6 +267,12 @@ class Sync(Pair):
             self.want_full(now)
             self.retry_at = now + FAILED_RETRY
         return Outcome(verdict, words, self.must_start)
+
+    def _look_at_times(self, job, now):
+        """Queue the directories that a job has changed and others still work below: these may set a time that they have read before."""
+        busy = self._flying()
+        shared = {split(path)[0] for path, _marks in job.entries if path}
+        self._put_back(self.queue, [(directory, PLACE) for directory in shared if busy.below(directory)], now)
 
     def _guard(self, job, entries, words, again):
         """Hold everything: what would delete so much may be about to send what is as wrong."""

@@ -260,9 +260,7 @@ class Session:
     def differences(self):
         """Return what still tells target and source apart, in lines."""
         here, there = self._wanted(tree(self.src, archive=True)), tree(self.dst, archive=True)
-        # What comes and goes under an excluded name changes the time of its directory, and is not told; and of two rsyncs at one
-        # time the one that ends last gives a directory the time that it has read first.
-        if self.excludes or self.keys["maxProcesses"] > 1 and self.kind != "rsyncssh":
+        if self.excludes:  # what comes and goes under such a name changes the time of its directory, and is not told
             here, there = ({path: entry._replace(mtime=None) if entry.type == "directory" else entry
                             for path, entry in found.items()} for found in (here, there))
         wrong = differences(here, there)

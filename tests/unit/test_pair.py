@@ -128,6 +128,11 @@ def paths_of(job):
     return [path or b"." for path, _marks in job.entries] + [path for move in job.moves for path in move[:2]]
 
 
+def is_all(job):
+    """Tell whether a job is about everything, not about the attributes of the root."""
+    return job.work is None and any(not path and marks & WHOLE for path, marks in job.entries)
+
+
 # ---- onBatch -----------------------------------------------------------------------------------
 
 @BOTH
@@ -641,8 +646,8 @@ class Story:
         if job.purpose not in (HOOK, GATE):
             if "before" in self.hooks:
                 assert job in self.let or job.work is not None and any(job.work is one.work for one in self.let), "before has not let it through"
-            touched = {path for other, _at in self.running if other.purpose not in (HOOK, GATE) for path in paths_of(other)}
-            assert not touched & set(paths_of(job)) and b"." not in touched
+            others = [other for other, _at in self.running if other.purpose not in (HOOK, GATE)]
+            assert not {path for other in others for path in paths_of(other)} & set(paths_of(job)) and not any(map(is_all, others))
         if job.work is not None and job.purpose not in (HOOK, GATE):
             self.began.setdefault(job.work, self.number)
         self.ticks += 1
@@ -669,7 +674,7 @@ class Story:
                 self.owed.update(dict.fromkeys(paths if "after" in self.hooks else (), self.ticks))
             if ended and verdict is OK:
                 at = self.began.get(job.work, at)
-                for path in (list(self.wanted) if b"." in paths else paths):
+                for path in (list(self.wanted) if is_all(job) else paths):
                     self.done[path] = max(self.done.get(path, 0), at)
         assert not outcome.fatal or self.pair.sync.starting
 

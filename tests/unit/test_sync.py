@@ -132,6 +132,19 @@ def test_one_job_at_a_time_unless_more_are_allowed():
     assert pair.due == 11 and pair.sent() == [b"b"]
 
 
+def test_the_time_of_a_directory_that_two_jobs_work_in_is_looked_at_after_both():
+    pair = Pair(maxProcesses=3)
+    pair.change(b"a", at=0, directory=b"/src/d/deep")
+    first = pair.take(5)
+    pair.change(b"b", at=6, directory=b"/src/d")
+    pair.change(b"c", at=6, directory=b"/src/other")
+    second = pair.take(11)
+    pair.end(second, OK, at=12)
+    assert pair.take(100) is None  # not while the first may still set it
+    pair.end(first, OK, at=101)
+    assert pair.sent(110) == [b"d"] and pair.due is None
+
+
 def test_a_change_while_its_job_runs_is_sent_again():
     pair = Pair()
     pair.change(b"a", at=0)
