@@ -242,18 +242,18 @@ def test_a_remote_target_gets_keep_alives_and_time_outs(target, tmp_path, src, d
 
 
 # trap 28
-def test_a_burst_of_twelve_thousand_changes_arrives(src, mirrors):
+def test_a_burst_of_twelve_thousand_changes_arrives(src, dst, daemon):
     make(src, "a")
-    running = mirrors("rsync", "rsyncssh", "direct", options=())
+    running = daemon(sync(src, dst))
     root = os.fsencode(str(src))
     for number in range(12000):
         if number % 1000 == 0:
             os.mkdir(b"%s/%d" % (root, number // 1000))
         os.close(os.open(b"%s/%d/%d" % (root, number // 1000, number), os.O_WRONLY | os.O_CREAT))
-    running.wait_same(src, running.targets, limit=90)
+    running.wait_equal(src, dst, limit=90)
     for number in range(0, 12000, 2):
         os.unlink(b"%s/%d/%d" % (root, number // 1000, number))
-    running.wait_same(src, running.targets, limit=90)
+    running.wait_equal(src, dst, limit=90)
 
 
 # ---- dangerous ---------------------------------------------------------------------------------
