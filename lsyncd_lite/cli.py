@@ -14,8 +14,8 @@ from lsyncd_lite.config import settings
 from lsyncd_lite.errors import ConfigError, Fatal, reason
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.paths import below, show, to_bytes, to_text
-from lsyncd_lite.system import log as logging
-from lsyncd_lite.system.pidfile import Pidfile
+from lsyncd_lite.system import log as logging, private
+from lsyncd_lite.system.pidfile import BrokenDisk, Pidfile
 
 FAILURE = 255
 
@@ -181,11 +181,17 @@ def _run(arguments):
             os.fchdir(here)
             os.close(here)
 
-    config = load()
+    def checked():
+        """Read it, and look where it wants files of ours."""
+        config = load()
+        private.check(config.settings)
+        return config
+
     if "test-filter" in given:
-        return _test_filter(config, given["test-filter"])
+        return _test_filter(load(), given["test-filter"])
     if "release" in given:
-        return _release(config, given["release"])
+        return _release(load(), given["release"])
+    config = checked()
     if "check" in given:
         for warning in config.warnings:
             _say(warning, 2)
@@ -193,23 +199,29 @@ def _run(arguments):
         if errors:
             raise ConfigError(errors)
         return _say("OK")
-    return _start(config, shown, load)
+    return _start(config, shown, checked)
 
 
 def _start(config, shown, load):
     """Run the daemon in the foreground or leave the terminal; return the exit status."""
     from lsyncd_lite.daemon import Daemon
     from lsyncd_lite.system.detach import Detached
+    from lsyncd_lite.system.process import seal
     log = logging.Log(shown)
-    detached = None
+    others, detached = seal(), None
     if not config.settings.nodaemon and not config.settings.onepass:
+        for fd in others:  # somebody may wait for their end (daemon(7))
+            os.close(fd)
         detached = Detached()
     log.open(config.settings)
     pidfile = None
     try:
         if config.settings.pidfile is not None:
-            pidfile = Pidfile(config.settings.pidfile)
-            pidfile.write()
+            try:
+                pidfile = Pidfile(config.settings.pidfile)
+                pidfile.write()
+            except BrokenDisk as error:
+                log("Error", "%s; going on without it" % error)
 
         def ready():
             """Everything is watched."""

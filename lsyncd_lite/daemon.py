@@ -5,41 +5,36 @@ decides what is mirrored or how: that is mirror/'s.
 """
 
 import os
+import select
 import signal
 import time
 
 from lsyncd_lite.config.config import as_mode
 from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, reason
+from lsyncd_lite.jobs import Jobs
 from lsyncd_lite.keeping import Keeper
 from lsyncd_lite.mirror.direct import Direct
-from lsyncd_lite.mirror.job import BATCH, CHECK, FULL, LOST, REMOVAL, Verdict
-from lsyncd_lite.mirror.rsync import DETAIL, Rsync
+from lsyncd_lite.mirror.job import LOST, Verdict
+from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
-from lsyncd_lite.paths import show, shown, to_bytes
+from lsyncd_lite.paths import show, to_bytes
 from lsyncd_lite.report import status
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.pidfile import Pidfile
-from lsyncd_lite.system.process import Children, argv_of
-from lsyncd_lite.system.sockets import Sockets
+from lsyncd_lite.system.process import argv_of
 from lsyncd_lite.system.source import Source
 from lsyncd_lite.system.state import State
-from lsyncd_lite.watching import Watched, roots
+from lsyncd_lite.watch.choice import roots
+from lsyncd_lite.watch.filesystems import Mounts
+from lsyncd_lite.watch.limits import Ceiling
+from lsyncd_lite.watching import Watched
 
 HEARTBEAT = 60.0     # seconds between two looks at what tells no events, and writes of an unchanged status
 # Seconds in which more events gather, as reading them one by one costs more: after a rest, and in a
 # burst. The kernel's queue is full after 75 ms of the hardest burst.
 NAP, BURST_NAP = 0.002, 0.01
 BURST = 0.1          # seconds within which another event makes a burst
-# Seconds between two looks for a shared connection, that others wait for it, and that they wait for each
-# other when it has no room: sshd_config(5), MaxSessions.
-GATE, GATE_LONGEST, GATE_CROWD = 0.05, 10.0, 0.5
-SESSIONS = 9
-HEARD = 100          # lines of children that are known again
-WORD_LONGEST = 200   # bytes of an argument that the log shows
-GRACE = 2.0          # seconds between TERM and KILL for children that outstay the shutdown, or stand still
-LOOK = 10.0          # seconds between two looks at a job that still runs
-BLOCKED = 2          # looks at which it waited for a fifo
 
 
 class Daemon:
@@ -51,10 +46,11 @@ class Daemon:
         self._log = log
         self._reload = reload
         self._loop = Loop((signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1))
-        self._children = Children(self._loop, self._on_line)
-        self._sockets = Sockets()
+        self._jobs = Jobs(self._loop, log)
         self._syncs = []
         self._trees = []       # Watched
+        self._ceiling = Ceiling()
+        self._mounts = None    # Mounts, None where there is no table: then the heartbeat notices
         self._readable = []    # Watched whose descriptor has events
         self._read_at = 0.0    # when events were read last
         self._stop = None      # (exit status, words) for what ends us
@@ -64,11 +60,9 @@ class Daemon:
         self._status_at = float("-inf")
         self._status_broken = False
         self._beat_at = 0.0
-        self._looked_at = 0.0  # when jobs were looked at last
         directory = None if config.settings.onepass else config.settings.stateDir
         self._keeper = Keeper(None if directory is None else State(directory), log)
         self._told = {}        # Sync → the failure that was logged last
-        self._heard = {}       # Sync → lines that its children have printed since it worked
 
     # ---- the story ---------------------------------------------------------------------------
 
@@ -78,6 +72,7 @@ class Daemon:
         ready(): called once everything is watched. Raises Fatal.
         """
         try:
+            self._watch_mounts()
             try:
                 self._apply(self._plan(self._config), self._config, self._config.settings.insist)
             except ScriptError as error:
@@ -95,64 +90,43 @@ class Daemon:
                 self._start_jobs()
                 self._keep_house()
         finally:
-            if len(self._children):  # something is wrong, and nothing may go on behind our back
-                self._end_children()
-            self._sockets.end(next((sync.config.ssh.binary for sync in self._syncs if not sync.config.local), "ssh"))
+            if len(self._jobs):  # something is wrong, and nothing may go on behind our back
+                self._end_jobs()
+            self._jobs.close(self._syncs)
             self._write_status(time.monotonic())
         return self._exit_status()
 
     def _deadline(self):
         """Return when the loop has to turn next without being woken."""
-        times = [self._beat_at, self._kill_at, self._keeper.due]
+        times = [self._beat_at, self._kill_at, self._keeper.due, self._jobs.next_due()]
         times += [watched.look_at for watched in self._trees]
         now = time.monotonic()
         if self._may_start():
-            for sync in self._syncs:
+            for sync in self._startable():
                 due = sync.next_deadline()
-                gated = due is not None and due <= now and self._is_gated(sync, now)
-                times.append(now + GATE if gated else due)
-        times += [job.began + job.limit for _sync, job in self._limited()]
-        times += [self._look_due(sync, job) for sync, job in self._children.tags()]
+                gate = self._jobs.gate(sync, self._syncs, now) if due is not None and due <= now else None
+                times.append(due if gate is None else gate)
         if self._has_schedule:
             times += [sync.schedule.next_due(now, time.time()) for sync in self._syncs]
         if self._config.settings.statusFile is not None:
             times.append(self._status_due())
         return min(at for at in times if at is not None)
 
-    def _is_gated(self, sync, now):
-        """Tell whether a job has to wait for the connection that it would share.
-
-        One is enough for a host, so others wait while it is made. What it has no room for
-        connects on its own, one after the other: sshd drops those that come in crowds.
-        """
-        name = sync.mode.connection
-        if name is None or not sync.connects:
-            return False
-        began = [at for other in self._syncs if other.mode.connection == name for at in other.connecting]
-        if not began:
-            return False
-        wait = 0.0 if len(began) < SESSIONS else GATE_CROWD
-        return now - max(began) < (wait if self._sockets.holds(name) else GATE_LONGEST)
-
     @property
     def _has_schedule(self):
         return self._stop is None and not self._config.settings.onepass
 
-    def _limited(self):
-        """Return the (sync, job) that run and may hang."""
-        return [(sync, job) for sync, job in self._children.tags() if job.limit is not None]
-
-    def _look_due(self, sync, job):
-        """Return when a job that still runs is to be looked at."""
-        often = LOOK if sync.config.jobTimeout is None else min(LOOK, sync.config.jobTimeout / 4)
-        return max(self._looked_at, job.began) + often
+    def _startable(self):
+        """Return the syncs whose jobs may start: what changes while a first scan runs is not noticed, so they wait for that."""
+        waiting = [sync for watched in self._trees if watched.is_recording for sync in watched.syncs]
+        return [sync for sync in self._syncs if sync not in waiting]
 
     def _may_start(self):
         limit = self._config.settings.maxProcesses
-        return not self._killed and (limit is None or len(self._children) < limit)
+        return not self._killed and (limit is None or len(self._jobs) < limit)
 
     def _reap(self):
-        ended = self._children.reap()
+        ended = self._jobs.reap()
         if ended:  # what changed before a job's end has to be known when that is judged
             self._changed = True
             for watched in self._trees:
@@ -174,7 +148,7 @@ class Daemon:
             if words:
                 self._log("Normal", "%s: %s" % (name, words))
             if sync.last_error is None:
-                self._heard.pop(sync, None)
+                self._jobs.forget(sync)
                 if self._told.pop(sync, None):
                     self._log("Normal", "%s: works again" % name)
         elif verdict is Verdict.REDO:
@@ -199,16 +173,6 @@ class Daemon:
         self._log("Error", "%s: %s" % (sync.config.name, words))
         sync.give_up(words)  # the others have their pass
 
-    def _on_line(self, tag, line):
-        """Log a line that a child printed; what each try of a target that fails says again is said once."""
-        sync, job = tag
-        text = shown(line) if job.shown else show(line)
-        heard = self._heard.setdefault(sync, set())
-        again = sync.last_error is not None and line in heard or job.purpose == CHECK
-        self._log("Output" if again or DETAIL.match(line) else "Normal", "%s: %s" % (sync.config.name, text))
-        if len(heard) < HEARD:
-            heard.add(line)
-
     def _read_events(self):
         if not self._readable:
             return
@@ -225,9 +189,9 @@ class Daemon:
         if not self._may_start():
             return
         now = time.monotonic()
-        for sync in list(self._syncs):
+        for sync in self._startable():
             due = sync.next_deadline()
-            while due is not None and due <= now and self._may_start() and not self._is_gated(sync, now):
+            while due is not None and due <= now and self._may_start() and self._jobs.gate(sync, self._syncs, now) is None:
                 self._changed = True
                 if not self._start_job(sync, now):
                     break  # nothing has come of it yet: others may
@@ -257,19 +221,9 @@ class Daemon:
         if job.purpose == LOST:
             self._on_exit(sync, job, 0, [])
             return
-        if self._log.shows("Exec"):
-            words = [word if len(word) <= WORD_LONGEST else word[:WORD_LONGEST] + b"..." for word in job.argv]
-            self._log("Exec", "%s: %s" % (sync.config.name, " ".join(map(show, words))))
-        if job.purpose == FULL:
-            self._log("Normal", "%s: full sync of %s to %s"
-                      % (sync.config.name, show(sync.config.source), show(sync.config.target)))
-        try:
-            if not sync.config.local:
-                self._sockets.prepare()
-            self._children.spawn((sync, job), job.argv, job.stdin, job.environ)
-        except OSError as error:
-            words = "cannot run %s: %s" % (show(job.argv[0]), reason(error))
-            self._on_exit(sync, job, None, [os.fsencode(words)])
+        failure = self._jobs.start(sync, job)
+        if failure is not None:
+            self._on_exit(sync, job, None, failure)
 
     # ---- configuration -----------------------------------------------------------------------
 
@@ -304,7 +258,7 @@ class Daemon:
             syncs.append(sync)
         for sync in left:
             self._told.pop(sync, None)
-            self._heard.pop(sync, None)
+            self._jobs.forget(sync)
             self._log("Normal", "%s: ended by the new configuration" % sync.config.name)
             heirs = [heir for heir in syncs if (heir.config.source, heir.config.target)
                      == (sync.config.source, sync.config.target)]
@@ -313,7 +267,7 @@ class Daemon:
                 new.discard(heir)
             self._keeper.forget(sync)
             if not heirs:
-                self._children.kill(signal.SIGTERM, lambda tag, gone=sync: tag[0] is gone)
+                self._jobs.abandon(sync)
         for sync in new:
             self._keeper.begin(sync, now)
         for sync in syncs:
@@ -327,8 +281,10 @@ class Daemon:
                     self._log("Exclude", "%s: %s %s (%s)" % (sync.config.name, rule.sign, show(rule.pattern), rule.where))
 
         self._trees = []
-        for root, members in roots(syncs).items():
-            watched = Watched(root, members, config.settings.inotifyMode, self._log, self._loop, self._readable.append)
+        for (root, polls), places in roots([sync.config for sync in syncs]).items():
+            members = [syncs[at] for at in places]
+            watched = Watched(root, members, polls, config.settings.inotifyMode, self._log, self._loop, self._readable.append,
+                              self._mount_points)
             old = next((old for old in old_trees if old.same_wish(watched)), None)
             if old is not None:
                 old_trees.remove(old)
@@ -337,14 +293,21 @@ class Daemon:
             self._trees.append(watched)
             if watched.tree is None and not config.settings.onepass:
                 watched.open(insist)
+                if watched.is_recording:  # what changes meanwhile is not noticed
+                    for sync in members:
+                        if any(sync is kept for _wanted, kept, _mode in plan):
+                            sync.want_full(now)
             elif watched.tree is None and not os.path.isdir(root) and not insist:
                 raise Fatal("sync %s: source %s is no directory" % (members[0].config.name, show(root)))
         for old in old_trees:  # only now: what they still have to tell is not lost
-            if old.tree is not None:
-                changes = old.tree.read()
-                for watched in self._trees:
-                    watched.offer(changes)
+            changes, complete = old.last_look()
+            for watched in self._trees:
+                watched.offer(changes)
+            for sync in syncs if not complete else ():
+                if any((sync.config.source, sync.config.target) == (known.config.source, known.config.target) for known in old.syncs):
+                    sync.want_full(now)
             old.close()
+        self._ceiling.read()
         self._changed = True
 
     def _mode(self, wanted):
@@ -356,7 +319,7 @@ class Daemon:
             from lsyncd_lite.mirror.script import Script
             from lsyncd_lite.system.script import Calls
             return Script(wanted, Calls(wanted, self._log, lambda mode: self._standard(as_mode(wanted, mode), None)))
-        return self._standard(wanted, self._sockets.path)
+        return self._standard(wanted, self._jobs.sockets)
 
     @staticmethod
     def _standard(wanted, sockets):
@@ -379,6 +342,23 @@ class Daemon:
         self._log("Normal", "configuration read again")
         self._apply(plan, config, True)
 
+    def _watch_mounts(self):
+        try:
+            self._mounts = Mounts()
+        except OSError:
+            return  # no /proc
+        self._loop.add(self._mounts.fd, self._on_mounts, select.POLLPRI)
+
+    def _mount_points(self):
+        return self._mounts.points if self._mounts is not None else ()
+
+    def _on_mounts(self):
+        """Look at once where something was mounted or unmounted."""
+        come, gone = self._mounts.changes()
+        for watched in self._trees:
+            watched.mounts_changed(come, gone)
+        self._changed = True
+
     # ---- house-keeping and the end -----------------------------------------------------------
 
     def _keep_house(self):
@@ -386,18 +366,17 @@ class Daemon:
         now = time.monotonic()
         for watched in self._trees:
             if watched.look_at is not None and watched.look_at <= now:
-                watched.look()
-                self._changed = True
+                self._changed = watched.look() or self._changed
+        words = self._ceiling.words(sum(watched.tree.watched for watched in self._trees if watched.tree is not None))
+        if words is not None and not any(watched.trouble for watched in self._trees):  # else more was said already
+            self._log("Warn", words)
         if self._beat_at <= now:
             self._beat_at = now + HEARTBEAT
+            self._ceiling.read()
             self._changed = True
             for watched in self._trees:
                 watched.check()
-        for sync, job in self._limited():
-            if job.began + job.limit <= now:
-                self._end_job(sync, job, "no end after %d s" % job.limit)
-        if any(self._look_due(sync, job) <= now for sync, job in self._children.tags()):
-            self._look_at_jobs(now)
+        self._jobs.look(now)
         for sync in self._syncs:
             if sync.ends is not None and self._stop is None:
                 self._begin_stop(sync.ends, "the script of %s" % sync.config.name)
@@ -412,27 +391,7 @@ class Daemon:
         if due is not None and due <= now:
             self._write_status(now)
         if self._kill_at is not None and self._kill_at <= now:
-            self._end_children()
-
-    def _look_at_jobs(self, now):
-        """End jobs that stand still."""
-        self._looked_at = now
-        for (sync, job), seconds, blocked in self._children.look(now):
-            patience = sync.config.jobTimeout
-            if patience is not None and seconds >= patience:
-                self._end_job(sync, job, "nothing moved for %d s" % seconds)
-            elif blocked >= BLOCKED and job.purpose in (FULL, BATCH, REMOVAL):  # a file became a fifo under its eyes
-                self._end_job(sync, job, "it waits for the other end of a fifo")
-
-    def _end_job(self, sync, job, why):
-        """End a job that hangs, with all that it has started: TERM, and KILL for what does not listen."""
-        number = signal.SIGTERM if job.overdue is None else signal.SIGKILL
-        if job.overdue is None:
-            job.overdue = "%s: %s: ended" % (job.purpose, why)
-            self._log("Error", "%s: %s" % (sync.config.name, job.overdue))
-            self._sockets.give_up(sync.mode.connection)  # it may be what hangs
-        self._children.kill(number, lambda tag: tag[1] is job)
-        job.limit = None if number == signal.SIGKILL else time.monotonic() - job.began + GRACE
+            self._end_jobs()
 
     def _status_due(self):
         """Return when the status is to be written: when something has changed, and as what is pending gets older."""
@@ -447,11 +406,12 @@ class Daemon:
         path = self._config.settings.statusFile
         if path is None:
             return
-        watched = sum(len(watched.tree) for watched in self._trees if watched.tree is not None)
+        watched = sum(watched.tree.watched for watched in self._trees if watched.tree is not None)
+        polled = sum(watched.tree.polled for watched in self._trees if watched.tree is not None)
         self._changed, self._status_at = False, now
         try:
             status.write(path, status.render(sorted(self._syncs, key=lambda sync: sync.config.name),
-                                             watched, now, time.time()))
+                                             watched, now, time.time(), polled))
             self._status_broken = False
             self._log("Statusfile", "written")
         except OSError as error:
@@ -497,7 +457,7 @@ class Daemon:
         """Tell whether the loop has to end."""
         if self._killed:
             return True
-        if len(self._children):
+        if len(self._jobs):
             return False
         if self._stop is not None:
             return all(sync.next_deadline() is None for sync in self._syncs)
@@ -516,18 +476,11 @@ class Daemon:
             self._log("Error", "%s: not everything is mirrored: %s" % (sync.config.name, sync.last_error))
         return 255 if failed else 0
 
-    def _end_children(self):
-        """End every child, with all it started: TERM, and KILL for what does not listen."""
+    def _end_jobs(self):
+        """End what still runs."""
         self._killed = True
         self._kill_at = None
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            self._children.kill(number)
-            until = time.monotonic() + GRACE
-            while len(self._children) and time.monotonic() < until:
-                self._loop.wait(until)
-                self._reap()
-        if len(self._children):
-            self._log("Error", "%d children could not be ended" % len(self._children))
+        self._jobs.end(self._reap)
 
 
 def _why(words):

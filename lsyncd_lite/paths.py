@@ -67,3 +67,8 @@ def below(path, directory):
         return b""
     prefix = directory if directory.endswith(b"/") else directory + b"/"
     return path[len(prefix):] if path.startswith(prefix) else None
+
+
+def is_in(path, directories):
+    """Tell whether a relative path is one of some directories, or below one."""
+    return any(path == directory or path.startswith(directory + b"/") for directory in directories)

@@ -1,6 +1,8 @@
 """Every test finds the package of this checkout, installed or not."""
 
+import os
 import sys
 from pathlib import Path
 
+os.umask(0o022)  # root's daemon takes no configuration that others can write to
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

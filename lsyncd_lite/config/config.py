@@ -13,6 +13,7 @@ from lsyncd_lite.config import settings, targets
 from lsyncd_lite.config.section import Entry, Section
 from lsyncd_lite.errors import ConfigError, reason
 from lsyncd_lite.paths import below, show, to_bytes, to_text
+from lsyncd_lite.trust import doubt, weak_spot
 
 
 _ACTIONS = ("onStartup", "onCreate", "onModify", "onAttrib", "onDelete", "onMove")
@@ -37,11 +38,11 @@ class SyncConfig(SimpleNamespace):
     """
 
     def same_pair(self, other):
-        """Tell whether the two mean the same: their names and the places of their rules do not count."""
+        """Tell whether the two mean the same: names, places of rules, and how changes are noticed do not count."""
         return self._meaning() == other._meaning()
 
     def _meaning(self):
-        return dict(vars(self), name=None, rules=[rule[:2] for rule in self.rules],
+        return dict(vars(self), name=None, monitor=None, scanInterval=None, rules=[rule[:2] for rule in self.rules],
                     extra_rules=[rule[:2] for rule in self.extra_rules])
 
 
@@ -52,40 +53,70 @@ def load(filename, overrides=None, pairs=()):
     pairs: list of (mode, {key: raw value}, words that stand for the place in messages).
     Raises ConfigError.
     """
-    sections, errors = _read(filename) if filename is not None else ([], [])
+    builder = _Builder()
+    sections = builder.read(filename) if filename is not None else []
     for mode, values, where in pairs:
         sections.append(Section("sync", where, [Entry(key, raw, "%s: %s" % (where, key))
                                                 for key, raw in dict(values, mode=mode).items()]))
-    config = _Builder(errors).build(sections, overrides or {})
-    if errors:
-        raise ConfigError(errors)
+    config = builder.build(sections, overrides or {})
+    if builder.errors:
+        raise ConfigError(builder.errors)
     return config
 
 
-def read_text(filename):
-    """Return the text of a file; raises OSError."""
+def read_file(filename):
+    """Return (content as bytes, [] or [one line that says how others could change it]) of a file (bytes); raises OSError."""
     with open(filename, "rb") as file:
-        return file.read().decode("utf-8", "surrogateescape").lstrip("\ufeff").replace("\r\n", "\n")
+        facts, content = os.fstat(file.fileno()), file.read()
+    words, name = doubt(facts), show(os.path.abspath(filename))
+    if words is not None:
+        owner = "root:root" if os.geteuid() == 0 else "%d" % os.geteuid()
+        return content, ["%s: %s (chown %s %s; chmod go-w %s)" % (name, words, owner, name, name)]
+    found = weak_spot(os.path.abspath(filename))
+    return content, [] if found is None else ["%s: %s %s (%s)" % (name, show(found[0]), found[1], show(found[2]))]
 
 
-def _read(filename):
-    try:
-        text = read_text(filename)
-    except OSError as error:
-        return [], ["%s: cannot read the configuration: %s" % (show(filename), reason(error))]
-    if text.lstrip().startswith("{"):
-        from lsyncd_lite.config import json as reader
-    else:
-        from lsyncd_lite.config import ini as reader
-    return reader.read(text, show(filename))
+def text_of(content):
+    """Return the text of a file's content."""
+    return content.decode("utf-8", "surrogateescape").lstrip("\ufeff").replace("\r\n", "\n")
 
 
 class _Builder:
     """Turns sections into a Config; every finding goes to `errors`."""
 
-    def __init__(self, errors):
-        self.errors = errors
+    def __init__(self):
+        self.errors = []
         self.warnings = []
+
+    def read(self, filename):
+        """Return the sections of a file (str or bytes)."""
+        try:
+            content = self._trusted(os.fsencode(filename))
+        except OSError as error:
+            self.errors.append("%s: cannot read the configuration: %s" % (show(filename), reason(error)))
+            return []
+        if content is None:
+            return []
+        text = text_of(content)
+        if text.lstrip().startswith("{"):
+            from lsyncd_lite.config import json as reader
+        else:
+            from lsyncd_lite.config import ini as reader
+        sections, errors = reader.read(text, show(filename))
+        self.errors += errors
+        return sections
+
+    def _trusted(self, filename):
+        """Return the content of a file; None where others could make root do what they want by it. Raises OSError.
+
+        Everybody may make his own mistakes: what is run by somebody else is a warning.
+        """
+        content, doubts = read_file(filename)
+        if doubts and os.geteuid() == 0:
+            self.errors += ["%s: refused, as root does what it says" % line for line in doubts]
+            return None
+        self.warnings += [line for line in doubts if line not in self.warnings]
+        return content
 
     def build(self, sections, overrides):
         values = self._values("settings", [entry for section in sections if section.kind == "settings"
@@ -139,15 +170,21 @@ class _Builder:
             is_table = entry.key in settings.TABLES or key is not None and key.kind.paired and item is None
             if is_table and not getattr(entry.raw, "pairs", True):
                 continue  # a table that sets nothing
+            hides = False
             if key is None:
                 self.errors.append("%s: unknown key%s" % (entry.where, _hint(entry.key, known)))
                 continue
             if isinstance(entry.raw, str):
                 equals = " = " if key.kind is settings.COMMAND else "="  # a shell's text may set variables
                 for line in entry.raw.split("\n")[1:]:
-                    if equals in line and line.partition("=")[0].strip() in known:
+                    other = line.partition("=")[0].strip()
+                    if equals in line and other in known:
+                        if known[other].name in settings.SECRET:
+                            line, hides = "%s = …" % other, True
                         self.errors.append("%s: %s is indented, which makes it a part of this value"
                                            % (entry.where, show(line)))
+            if hides:
+                continue
             try:
                 if key.kind.paired:
                     raw = entry.raw if item is None else (item, entry.raw)
@@ -201,6 +238,8 @@ class _Builder:
             if "/" in table.binary:
                 table.binary = os.path.abspath(table.binary)
 
+        if plain["maxDelete"] is not None and any(word.startswith("--max-delete") for word in rsync._extra):
+            self.errors.append("%s: stands beside --max-delete in rsync._extra; allowed: one of them" % places["maxDelete"])
         rules = self._rules(values, places)
         extra_rules = self._extra_rules(places, rsync)
         source = os.path.realpath(to_bytes(values["source"]))
@@ -252,10 +291,16 @@ class _Builder:
             return None
         filename = values["script"] = os.path.abspath(to_bytes(values["script"]))
         try:
-            with open(filename, "rb") as file:
-                code = file.read()
+            code = self._trusted(filename)
         except OSError as error:
             self.errors.append("%s: cannot read %s: %s" % (places["script"], show(filename), reason(error)))
+            return None
+        directory = os.path.dirname(filename)
+        if code is not None and os.geteuid() == 0 and os.stat(directory).st_mode & 0o022:
+            self.errors.append("%s: others can write to %s, and a script may import what lies beside it: refused (chmod go-w %s)"
+                               % (places["script"], show(directory), show(directory)))
+            code = None
+        if code is None:
             return None
         from lsyncd_lite.config import scripts  # for those who have some
         for found, said in zip(scripts.check(code, to_text(filename)), (self.errors, self.warnings)):
@@ -343,10 +388,11 @@ class _Builder:
 
     def _lines_of(self, filename, where):
         try:
-            text = read_text(to_bytes(filename))
+            content = self._trusted(to_bytes(filename))
         except OSError as error:
             self.errors.append("%s: cannot read %s: %s" % (where, show(filename), reason(error)))
             return []
+        text = "" if content is None else text_of(content)
         return [(line, "%s:%d" % (show(filename), number)) for number, line in enumerate(text.split("\n"), 1)
                 if line.strip() and line[0] not in "#;"]
 

@@ -353,6 +353,9 @@ KEYS = (
 # What archive = true sets where it is not set; recursion is ours to handle.
 ARCHIVE = ("links", "perms", "times", "group", "owner", "devices", "specials")
 
+# What no message shows the value of: it may be a password, or where one is.
+SECRET = ("password_file", "identityFile", "rsh", "_extra", "param")
+
 # Tables within a sync; their keys are written TABLE.KEY.
 TABLES = ("onBatch", "rsync", "ssh", "xargs", "direct")
 
@@ -391,6 +394,8 @@ def parse(key, raw):
     try:
         return key.kind.parse(raw)
     except (ValueError, KeyError, OverflowError):
+        if key.name in SECRET:
+            raise ValueError("this value is not allowed here; allowed: %s" % key.kind.allowed) from None
         raw = raw[1] if isinstance(raw, tuple) else raw
         shown = show(raw) if isinstance(raw, str) else raw
         raise ValueError("%r is not allowed here; allowed: %s" % (shown, key.kind.allowed)) from None

@@ -1,7 +1,8 @@
 """direct mode: which cp, mv and rm make places of a local target equal.
 
-A few files of one directory are copied, or removed, by one cp or rm. All else goes to
-a child of our own (system/equal.py), which looks at both sides and does the rest in bulk.
+A few files of one directory are copied, or removed, by one cp or rm, in a shell that has
+entered that directory. All else goes to a child of our own (system/equal.py), which looks
+at both sides and does the rest in bulk.
 The first sync is rsync's, where there is one. Nothing here looks at the target: a file
 system that hangs must not stop the daemon.
 """
@@ -12,13 +13,24 @@ from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, FULL, PROBE, RENAMES, Job, Verdict, answer
 from lsyncd_lite.mirror.moves import changed_directories
-from lsyncd_lite.mirror.rsync import Rsync
+from lsyncd_lite.mirror.rsync import Rsync, too_many
 from lsyncd_lite.paths import join, show, shown, split, to_bytes
 
 _FEW = 100          # files that one cp or rm takes
+
+# Enter the target, then a directory in it, and do what follows there only if no link was on the way: after `cd -P` dash
+# and busybox ask the kernel where they are; other shells work it out by names, which may be others in the next moment.
+_ENTER = b'''t=$1 d=$2 s=$3 c=$4; shift 4
+cd -P -- "$t" 2>/dev/null && w=${PWD%/}${d:+/$d} && cd -P -- "./$d" 2>/dev/null && h=$PWD || exit
+case ${BASH_VERSION-}${KSH_VERSION-}${ZSH_VERSION-}${YASH_VERSION-} in ?*) h=$(env pwd -P && echo .) w=${w:-/}"
+.";; esac
+[ "$h" = "${w:-/}" ] || exit
+'''
+_COPY = _ENTER + b'"$c" -a --remove-destination -- "$@" ./ && exec touch -r "$s" .'
+_REMOVE = _ENTER + b'rm -rf -- "$@" && exec touch -r "$s" .'
 _ASK = (b'case $(cp --version 2>/dev/null) in *"GNU coreutils"*) echo "equal: gnu cp";; esac; '
         b'echo "equal: cp $(command -v cp)"; echo "equal: rsync $(command -v "$0")"')
-_NO_SOURCE, _NO_TARGET, _EMPTY_SOURCE = 3, 11, 25  # exit statuses of equal.py
+_NO_SOURCE, _NO_TARGET, _EMPTY_SOURCE, _TOO_MANY = 3, 11, 25, 26  # exit statuses of equal.py
 
 
 class Direct:
@@ -38,9 +50,22 @@ class Direct:
         self._sound = False       # the target was what it should be when it was met last
         self._met = False         # it has been there: should it vanish, it is not to be made where it was mounted
 
+    def protect(self, paths):
+        """Delete nothing at and below some relative paths, as Rsync.protect does."""
+        self._rsync.protect(paths)
+
     def probe(self):
         """Return the Job that asks which cp there is, and if there is an rsync."""
         return Job([b"sh", b"-c", _ASK, to_bytes(self.config.rsync.binary)], None, [], PROBE)
+
+    @property
+    def released(self):
+        """Whether the next job may remove more than maxDelete."""
+        return self._rsync.released
+
+    @released.setter
+    def released(self, value):
+        self._rsync.released = value
 
     def plan(self, entries, source, settled, wall):
         """Return the Jobs that make (path, marks) entries equal, as Rsync.plan does."""
@@ -68,8 +93,11 @@ class Direct:
         config = self.config
         options = [(deletes, b"delete"), (self._gnu, b"gnu"), (config.direct.atomic, b"atomic"),
                    (not self._met, b"make"), (purpose == FULL and deletes and not config.allowEmptySource, b"refuse-empty")]
+        if config.maxDelete is not None and not self.released:
+            options.append((True, b"max-delete=%d" % config.maxDelete))
         fields = [config.source, config.target, b" ".join([word for given, word in options if given]),
-                  b"%d" % len(self.filter.rules)]
+                  b"%d" % (len(self.filter.rules) + len(self._rsync.protected))]
+        fields += [b"P " + path for path in self._rsync.protected]
         fields += [to_bytes(rule.sign) + b" " + rule.pattern for rule in self.filter.rules]
         for move in moves:
             fields += [b"d" if move.is_dir else b"m", move.origin, move.place]
@@ -77,13 +105,15 @@ class Direct:
             fields += [b"p", b"%d" % marks, path]
         job = Job(self._child, b"".join([field + b"\0" for field in fields]), entries, purpose, moves)
         job.shown = True
+        job.free = deletes and self.released
         return job
 
     def _few(self, entries, source, settled, wall):
         """Return the Jobs for new content, or the removal, of a few files of one directory; None for all else.
 
-        (With commands around each job there is to be one.) A file with a time that the target may know is not for cp: where it is equal
-        already, copying would make two mirrors in both directions echo for ever.
+        (Commands around a job would run twice where it has to be done again.) A file with a time that the
+        target may know is not for cp: where it is equal already, copying would make two mirrors in both
+        directions echo for ever.
         """
         directory = split(entries[0][0])[0]
         if (len(entries) > _FEW or not self._sound or not self._gnu or self.config.direct.atomic
@@ -100,7 +130,7 @@ class Direct:
         copied = 0
         for path, marks in entries:
             facts = source.lstat(path)
-            if not path or facts is None and self.filter.rules:
+            if not path or facts is None and (self.filter.rules or self._rsync.protected):
                 return None
             if facts is None:
                 continue
@@ -108,22 +138,20 @@ class Direct:
             if (marks & (WHOLE | FRESH | NEW) != FRESH or not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1
                     or not settled < facts.st_mtime <= wall or self.filter.excludes(*split(path), False)):
                 return None
-        here, there = join(self.config.source, directory), join(self.config.target, directory).rstrip(b"/") + b"/"
+        fields = [self.config.target, directory, join(self.config.source, directory), self._cp]
         if copied == len(entries):
-            files = [join(self.config.source, path) for path, _marks in entries]
-            argv = [self._cp, b"-a", b"--remove-destination", b"--", *files, there]
-        elif not copied and self.takes_moves:
-            argv = [b"rm", b"-rf", b"--", *[join(self.config.target, path) for path, _marks in entries]]
+            script, names = _COPY, [join(self.config.source, path) for path, _marks in entries]
+        elif not copied and self.takes_moves and self.config.maxDelete is None:
+            script, names = _REMOVE, [b"./" + split(path)[1] for path, _marks in entries]
         else:
             return None
-        return [Job(argv, None, entries, BATCH),
-                Job([b"touch", b"-r", here, there], None, [(directory, PLACE)], BATCH)]  # "/" at its end: makes no file
+        return [Job([b"sh", b"-c", script, b"sh", *fields, *names], None, entries, BATCH)]
 
     def verdict(self, job, status, output):
         """Return (Verdict, words) for a job that ended, as Rsync.verdict does."""
         if job.purpose == PROBE:
             return self._learn(status, output)
-        self._met = self._met or status == 0
+        self._met = self._met or status == 0 and job.purpose != CHECK
         if job.argv is not self._child:
             verdict, words = Verdict.REDO, None  # then it is looked at more closely
             if job.purpose == FULL and status is None:
@@ -157,6 +185,8 @@ class Direct:
         told = shown(output[0]) if output else "no word"
         if status is None:
             return Verdict.AGAIN, told
+        if status == _TOO_MANY:
+            return Verdict.HELD, too_many(self.config, told.rpartition("(")[2].rstrip(")"))
         failed = answer(output, job.size) if status == 0 else None
         if job.moves:
             job.done = [None if failed is None else number not in failed for number in range(len(job.moves))]

@@ -98,6 +98,9 @@ class Pair:
         self.absent, self.retry_at = True, now + ABSENT_RETRY
         self.lacks = lacks or "source %s is missing" % show(self.config.source)
 
+    def protect(self, path, is_gone):
+        """Take note that a file system is gone from an absolute path, or is there again."""
+
     def find_source(self):
         """Go on if the source was not there."""
         if self.absent:

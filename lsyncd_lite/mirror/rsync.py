@@ -13,7 +13,7 @@ from lsyncd_lite.mirror import ssh
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, FULL, PROBE, REMOVAL, Job, Verdict
-from lsyncd_lite.paths import show, split, to_bytes
+from lsyncd_lite.paths import is_in, show, split, to_bytes
 
 # rsync(1), EXIT VALUES
 _VERDICTS = {0: Verdict.OK, 24: Verdict.LOOK, 23: Verdict.PARTIAL,
@@ -70,8 +70,14 @@ class Rsync:
         self.connection = ssh.connection(self.shell, sockets)  # how its name begins; None: not shared
         self._options = (_table_options(config.rsync) + _connection_options(config, environ, sockets)
                          + [b"--modify-window=-1"])  # a change of the same size within the same second
-        self._rules = [b"--filter=%s %s" % (to_bytes(sign), pattern) for sign, pattern, _where in config.rules]
+        self._rules = self._user_rules = [b"--filter=%s %s" % (to_bytes(sign), pattern) for sign, pattern, _where in config.rules]
+        self.protected = ()  # relative directories below which nothing is deleted
         self._extra = [to_bytes(argument) for argument in config.rsync._extra]
+
+    def protect(self, paths):
+        """Delete nothing at and below some relative paths, whatever the source lacks there."""
+        self.protected = tuple(paths)
+        self._rules = [b"--filter=P " + _literal(b"/" + path, wild=True) + b"/***" for path in paths] + self._user_rules
 
     def probe(self):
         """Return the Job that asks if the receiver takes missing entries; None where none will be sent."""
@@ -223,7 +229,7 @@ class Rsync:
 
 
 def too_many(config, count=None):
-    """Return the words for a job that would delete more than maxDelete of a SyncConfig; count: how many, where it is known."""
+    """Return the words for a job that would delete more than maxDelete of a SyncConfig; count: how many (int or str), where it is known."""
     return ("would delete %s entries of the target, more than maxDelete = %d: held until it is released (-release %s)"
             % ("too many" if count is None else count, config.maxDelete, show(config.name)))
 
@@ -301,7 +307,7 @@ class _Plan:
         mode = self._mode
         facts = self._source.lstat(place)
         if facts is None:
-            if mode.skips_missing:
+            if mode.skips_missing or is_in(place, mode.protected):
                 return []
             return _put(self._missing, place)
         if not place:

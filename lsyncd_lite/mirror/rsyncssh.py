@@ -75,7 +75,8 @@ class RsyncSsh(Rsync):
 
     def remove_there(self, names, source):
         """Return the Job that removes many names (bytes, missing in the source); None where rsync does that as well."""
-        if len(names) < MANY or self.config.maxDelete is not None or not (self.takes_moves and self._removes) or self.filter.rules or any(
+        if len(names) < MANY or self.config.maxDelete is not None or not (self.takes_moves and self._removes) or (
+                self.filter.rules or self.protected) or any(
                 not name or b"\001" in name for name in names):
             return None
         fields = [field for name in names for field in (b"r", name)]

@@ -6,11 +6,11 @@ from lsyncd_lite.paths import show
 from lsyncd_lite.system import atomic
 
 
-def render(syncs, watched, now, wall):
+def render(syncs, watched, now, wall, polled=0):
     """Return the text (str) of the report.
 
     syncs: Syncs; watched: number of watched directories; now: the syncs' clock;
-    wall: seconds since the epoch.
+    wall: seconds since the epoch; polled: number of directories that are scanned.
     """
     lines = ["Lsyncd-lite status report at %s" % time.strftime("%a %b %d %H:%M:%S %Y", time.localtime(wall)), ""]
     for sync in syncs:
@@ -36,6 +36,8 @@ def render(syncs, watched, now, wall):
             lines.append("Last error: %s" % sync.last_error)
         lines.append("")
     lines.append("Inotify watching %d directories" % watched)
+    if polled:
+        lines.append("Polling %d directories" % polled)
     return "\n".join(lines) + "\n"
 
 

@@ -6,24 +6,66 @@ Knows nothing of why one is to be like the other.
 import os
 import stat
 
+from lsyncd_lite.system.pinned import FDS
+
+
+def look(path, dir_fd=None):
+    """Return the lstat of a path, or None where nothing is; OSError if nobody can tell."""
+    try:
+        return os.lstat(path, dir_fd=dir_fd)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
 
 def make_like(path, at, here, there):
-    """Give `at`, which is like `there`, the owner, mode, extended attributes and time of `path`."""
-    mode, changed = stat.S_IMODE(here.st_mode), False
+    """Give `at`, which is like `there`, the owner, mode, extended attributes and time of `path`.
+
+    Where `at` is one of /proc/self/fd, only the very thing that `there` tells of is changed:
+    OSError if another is in its place by now.
+    """
+    changes = _extended(path, at)
+    is_link, mode = stat.S_ISLNK(here.st_mode), stat.S_IMODE(here.st_mode)
+    if (not changes and here.st_mtime_ns == there.st_mtime_ns and (is_link or mode == stat.S_IMODE(there.st_mode))
+            and (here.st_uid, here.st_gid) == (there.st_uid, there.st_gid)):
+        return
+    if not at.startswith(FDS):
+        _change(at, here, there, changes, False)
+        return
+    fd = os.open(at, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) != (there.st_dev, there.st_ino):
+            raise OSError("another has taken its place")
+        _change(FDS + b"%d" % fd, here, there, changes, True)  # which leads to a link itself, too
+    finally:
+        os.close(fd)
+
+
+def _change(at, here, there, changes, follows):
+    """Do what make_like is to do; changes: see _extended."""
+    mode, changed, is_link = stat.S_IMODE(here.st_mode), False, stat.S_ISLNK(here.st_mode)
     if (here.st_uid, here.st_gid) != (there.st_uid, there.st_gid):
-        mode, changed = _own(at, here, there, mode)
-    changed |= _extended(path, at)
-    if not stat.S_ISLNK(here.st_mode) and (changed or mode != stat.S_IMODE(there.st_mode)):
+        mode, changed = _own(at, here, there, mode, follows)
+    for name, value in changes:
+        try:
+            if value is None:
+                os.removexattr(at, name, follow_symlinks=follows)
+            else:
+                os.setxattr(at, name, value, follow_symlinks=follows)
+            changed = True
+        except OSError:
+            pass  # some are the kernel's, or not for us
+    if not is_link and (changed or mode != stat.S_IMODE(there.st_mode)):
         os.chmod(at, mode)  # after chown(2), which takes bits away
     if here.st_mtime_ns != there.st_mtime_ns:
         try:
-            os.utime(at, ns=(there.st_atime_ns, here.st_mtime_ns), follow_symlinks=False)
+            os.utime(at, ns=(there.st_atime_ns, here.st_mtime_ns), follow_symlinks=follows)
         except OSError:
-            if not stat.S_ISLNK(here.st_mode):  # not every file system keeps that of links
+            if not is_link:  # not every file system keeps that of links
                 raise
 
 
-def _own(at, here, there, mode):
+def _own(at, here, there, mode, follows):
     """Give `at` its owner as far as we may; return the mode it may have then, and if it changed.
 
     Who cannot give a file away must not make it run with rights of his own.
@@ -31,7 +73,7 @@ def _own(at, here, there, mode):
     stranger = stat.S_ISUID if here.st_uid != there.st_uid else 0
     for uid in here.st_uid, -1:
         try:
-            os.chown(at, uid, here.st_gid, follow_symlinks=False)
+            os.chown(at, uid, here.st_gid, follow_symlinks=follows)
         except OSError:
             continue  # not ours to give, or unknown to this user namespace: as good as can be
         return mode if uid != -1 else mode & ~stranger, True
@@ -41,36 +83,24 @@ def _own(at, here, there, mode):
 
 
 def _extended(path, at):
-    """Make the extended attributes (ACLs too) of `at` those of `path`, best effort; tell if some changed."""
+    """Return what makes the extended attributes (ACLs too) of `at` those of `path`: [(name, value or None: none)]."""
     try:
-        wanted, found = (os.listxattr(which, follow_symlinks=False) for which in (path, at))
+        wanted, found = os.listxattr(path, follow_symlinks=False), os.listxattr(at, follow_symlinks=False)
         if not wanted and not found:
-            return False
+            return ()
         wanted, found = ({name: os.getxattr(which, name, follow_symlinks=False) for name in names}
                          for which, names in ((path, wanted), (at, found)))
     except OSError:
-        return False  # not known to this file system, or changing just now
-    changed = False
-    for name in wanted.keys() | found.keys():
-        if wanted.get(name) == found.get(name):
-            continue
-        try:
-            if name in wanted:
-                os.setxattr(at, name, wanted[name], follow_symlinks=False)
-            else:
-                os.removexattr(at, name, follow_symlinks=False)
-            changed = True
-        except OSError:
-            pass  # some are the kernel's, or not for us
-    return changed
+        return ()  # not known to this file system, or changing just now
+    return [(name, wanted.get(name)) for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)]
 
 
-def is_same_content(one, other):
-    """Compare two regular files; what has become something else, or cannot be read, is not the same."""
+def is_same_content(one, other, dir_fd=None):
+    """Compare two regular files, the other one in a directory; what has become something else, or cannot be read, is not the same."""
     opened = []
     try:
-        for path in one, other:
-            opened.append(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+        for path, where in (one, None), (other, dir_fd):
+            opened.append(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=where))
         while True:
             block = os.read(opened[0], 1 << 18)
             if block != os.read(opened[1], 1 << 18):

@@ -1,23 +1,17 @@
 """The log: file, syslog, terminal. One line a message, whatever it holds.
 
 A sink that fails must not stop the mirror: it is told once through the next one that
-works. Callers escape names with `paths.show`; a stray control character is escaped here.
+works, and when it works again, that says how much is missing. Callers escape names with
+`paths.show`; a stray control character is escaped here.
 """
 
-import os
-import syslog
-import time
-
 from lsyncd_lite.errors import reason
-from lsyncd_lite.paths import show, to_bytes
+from lsyncd_lite.paths import show
+from lsyncd_lite.system.private import STREAMS
+from lsyncd_lite.system.sinks import File, Stream, Syslog
 
 SHOWN = ("Normal", "Info", "Warn", "Error")
 DEBUG = ("Exec", "Output", "Delay", "Inotify", "Exclude", "Alarm", "Statusfile")
-
-_PRIORITIES = {"Error": syslog.LOG_ERR, "Warn": syslog.LOG_WARNING, "Info": syslog.LOG_INFO,
-               "Normal": syslog.LOG_NOTICE}
-_FACILITIES = {"kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "syslog": 5, "lpr": 6, "news": 7,
-               "uucp": 8, "cron": 9, "authpriv": 10, "ftp": 11, **{"local%d" % n: 16 + n for n in range(8)}}
 
 
 def categories(wanted):
@@ -41,24 +35,36 @@ class Log:
 
     def __init__(self, shown):
         self._shown = shown
+        self._on_terminal = ()  # the categories that the terminal gets
+        self._terminal = None   # the sinks of what goes to stdout and to stderr
         self._file = None
-        self._terminal = {"Error"}  # the categories that the terminal gets
-        self._syslog = False
-        self._broken = False
+        self._syslog = None
 
     def open(self, settings):
         """Log to where the settings say; the terminal of a daemon gets errors only, until `leave_terminal`."""
-        if settings.nodaemon or settings.onepass:
-            self._terminal = self._shown
-        self._file = settings.logfile
-        self._syslog = settings.logfile is None or settings.logfacility is not None or settings.logident is not None
-        if self._syslog:
-            name = settings.logfacility or "user"
-            number = int(name) if name.isdigit() else _FACILITIES[name]
-            syslog.openlog(settings.logident or "lsyncd-lite", syslog.LOG_PID, number << 3)
+        if self._terminal is None:
+            self._terminal = tuple(Stream(fd, clock="%H:%M:%S") for fd in (1, 2))
+        if not self._terminal or settings.logfile in STREAMS:  # it was left, or has all of it already
+            self._on_terminal = ()
+        else:
+            self._on_terminal = self._shown if settings.nodaemon or settings.onepass else {"Error"}
+        if self._file is None or self._file.path != settings.logfile:
+            if self._file is not None:
+                self._file.close()
+            self._file = (None if settings.logfile is None else
+                          Stream(STREAMS[settings.logfile], settings.logfile) if settings.logfile in STREAMS else
+                          File(settings.logfile))
+        if self._syslog is not None:
+            self._syslog.close()
+        self._syslog = (Syslog(settings.logident or "lsyncd-lite", settings.logfacility or "user")
+                        if settings.logfile is None or settings.logfacility is not None or settings.logident is not None
+                        else None)
 
     def leave_terminal(self):
         """Write to the terminal no more."""
+        self._on_terminal = ()
+        for sink in self._terminal:
+            sink.close()
         self._terminal = ()
 
     def shows(self, category):
@@ -71,37 +77,34 @@ class Log:
             return
         if not words.isprintable():
             words = show(words)
-        if category in self._terminal:
-            self._print("%s %s: %s\n" % (time.strftime("%H:%M:%S"), category, words),
-                        2 if category in ("Error", "Warn") else 1)
+        if category in self._on_terminal:
+            _write(self._terminal[category in ("Error", "Warn")], category, words)
         if self._file is not None:
-            self._append("%s %s: %s\n" % (time.strftime("%a %b %d %H:%M:%S %Y"), category, words))
-        if self._syslog:
-            self._send(category, words)
+            error = _write(self._file, category, words)
+            if error is not None and not self._file.told:
+                self._file.told = True
+                self._tell("cannot write the log file %s: %s" % (show(self._file.path), reason(error)), self._syslog)
+        if self._syslog is not None:
+            error = _write(self._syslog, category, words)
+            if error is not None and not self._syslog.told and category not in self._on_terminal:
+                self._syslog.told = True
+                self._tell("cannot reach syslog: %s" % reason(error))
 
-    def _append(self, line):
-        """Write to the file, which is opened anew each time, as somebody may have renamed it."""
-        try:
-            fd = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-            try:
-                os.write(fd, to_bytes(line))
-            finally:
-                os.close(fd)
-            self._broken = False
-        except OSError as error:
-            if not self._broken:
-                self._broken = True
-                words = "cannot write the log file %s: %s" % (show(self._file), reason(error))
-                self._send("Error", words)
-                self._print(words + "\n", 2)
+    def _tell(self, words, *others):
+        """Tell of a sink that has failed through those that are left."""
+        for sink in (*self._terminal[1:], *others):
+            if sink is not None:
+                _write(sink, "Error", words)
 
-    @staticmethod
-    def _send(category, words):
-        syslog.syslog(_PRIORITIES.get(category, syslog.LOG_DEBUG), "%s: %s" % (category, words))
 
-    @staticmethod
-    def _print(line, fd):
-        try:
-            os.write(fd, to_bytes(line))
-        except OSError:
-            pass  # the terminal is gone
+def _write(sink, category, words):
+    """Write a line to a sink; return the OSError if it is lost. The first one after these says how many they were."""
+    try:
+        if sink.lost:
+            sink.write("Warn", "%d lines are missing here" % sink.lost)
+            sink.lost, sink.told = 0, False
+        sink.write(category, words)
+    except OSError as error:
+        sink.lost += 1
+        return error
+    return None

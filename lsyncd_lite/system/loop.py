@@ -22,10 +22,10 @@ class Loop:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # whoever started us may have blocked them
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
-    def add(self, fd, callback):
-        """Call callback() whenever fd is readable or hung up."""
+    def add(self, fd, callback, events=select.POLLIN):
+        """Call callback() whenever fd is readable or hung up, or has other events of poll(2)."""
         self._callbacks[fd] = callback
-        self._poll.register(fd, select.POLLIN)
+        self._poll.register(fd, events)
 
     def remove(self, fd):
         """Forget a descriptor, before it is closed."""

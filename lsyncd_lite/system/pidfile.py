@@ -1,26 +1,33 @@
 """The pidfile: a lock that says who runs, a number for those who ask, and beside it what is asked for."""
 
+import errno
 import fcntl
 import os
 
 from lsyncd_lite.errors import Fatal, reason
 from lsyncd_lite.paths import show
 from lsyncd_lite.system import atomic
+from lsyncd_lite.system.private import opened
 
+_BROKEN = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _REQUEST = b".request"
+
+
+class BrokenDisk(Fatal):
+    """The pidfile cannot be written, and that is not what the configuration has asked for: no reason not to mirror."""
 
 
 class Pidfile:
     """Hold the lock on a file (absolute bytes) and its number in it until `remove`."""
 
     def __init__(self, path):
-        """Raise Fatal when another process holds it or it cannot be written. Links are not followed."""
+        """Raise Fatal when another process holds it or it cannot be written, BrokenDisk. Links are not followed."""
         self._path = path
         while True:
             try:
-                self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+                self._fd = opened(path, os.O_RDWR)
             except OSError as error:
-                raise Fatal("cannot write the pidfile %s: %s" % (show(path), reason(error))) from None
+                raise _failure(path, error) from None
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -40,12 +47,12 @@ class Pidfile:
             return False
 
     def write(self):
-        """Write the number of this process; raise Fatal where that fails."""
+        """Write the number of this process; raise Fatal, or BrokenDisk, where that fails."""
         try:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
         except OSError as error:
-            raise Fatal("cannot write the pidfile %s: %s" % (show(self._path), reason(error))) from None
+            raise _failure(self._path, error) from None
 
     @staticmethod
     def signal(path, number, request=None):
@@ -95,3 +102,9 @@ class Pidfile:
         except OSError:
             pass  # its directory is read-only or gone; the lock ends with us all the same
         os.close(self._fd)
+
+
+def _failure(path, error):
+    """Return the Fatal for an OSError."""
+    kind = BrokenDisk if error.errno in _BROKEN else Fatal
+    return kind("cannot write the pidfile %s: %s" % (show(path), reason(error)))

@@ -5,6 +5,7 @@ as its standard input and a pipe to us as its output.
 """
 
 import os
+import re
 import select
 import signal
 import sys
@@ -14,6 +15,10 @@ from lsyncd_lite.system import progress
 _OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end: the first, and the last
 _READS = 16          # of 64 KiB of one child's output in a turn of the loop
 _LINE_LONGEST = 4096
+# What service managers (systemd.exec(5), sd_notify(3), sd_listen_fds(3)) tell us, and nobody else; and what hooks tell.
+_FOR_US = re.compile(rb"LSYNCD_.*|NOTIFY_SOCKET|WATCHDOG_(USEC|PID)|LISTEN_(FDS|PID|PIDFDID|FDNAMES)|FDSTORE|MEMORY_PRESSURE_.*"
+                     rb"|(STATE|RUNTIME|LOGS|CACHE|CONFIGURATION|CREDENTIALS)_DIRECTORY|JOURNAL_STREAM|INVOCATION_ID|MAINPID"
+                     rb"|MANAGERPID|SYSTEMD_EXEC_PID", re.DOTALL)
 _LAST_WORDS = 200    # milliseconds in which what a child has started (rsync's ssh) may still say why it has failed
 
 
@@ -39,7 +44,7 @@ class Children:
     def spawn(self, tag, argv, stdin, environ=None):
         """Start argv (list of bytes) with bytes, or None, as its input; raise OSError if that fails.
 
-        environ: {bytes: bytes} that its environment has besides ours.
+        environ: {bytes: bytes} that its environment has besides what `environment` leaves of ours.
         """
         output, writer = os.pipe2(os.O_CLOEXEC)
         source = self._null
@@ -48,7 +53,7 @@ class Children:
                 source = _memory_file(stdin)
             os.set_blocking(output, False)
             pid = os.posix_spawnp(
-                argv[0], argv, {**os.environb, **environ} if environ else os.environb,
+                argv[0], argv, environment(environ),
                 file_actions=[(os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, writer, 1),
                               (os.POSIX_SPAWN_DUP2, writer, 2)],
                 setpgroup=0, setsigmask=(), setsigdef=_SIGNALS)
@@ -155,6 +160,30 @@ class _Child:
         self.printed = self.seen = 0
         self.signs = self.moved_at = None
         self.blocked = 0
+
+
+def environment(more=None):
+    """Return the environment (dict of bytes) of a child: ours without what was meant for us, and more."""
+    found = {name: value for name, value in os.environb.items() if not _FOR_US.fullmatch(name)}
+    found.update(more or {})
+    return found
+
+
+def seal():
+    """Let no descriptor that the starter has left open reach children, but 0, 1 and 2; return these descriptors."""
+    try:
+        found = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        found = range(256)  # no /proc
+    others = []
+    for fd in found:
+        try:
+            if fd > 2:
+                os.set_inheritable(fd, False)
+                others.append(fd)
+        except OSError:
+            pass  # it was that of the directory
+    return others
 
 
 def argv_of(module):

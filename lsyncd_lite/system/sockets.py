@@ -12,6 +12,8 @@ import time
 
 from lsyncd_lite.mirror.ssh import LONGEST
 from lsyncd_lite.paths import join, show, to_bytes
+from lsyncd_lite.system.process import environment
+from lsyncd_lite.trust import weak_spot
 
 _PATIENCE = 2.0  # seconds for all connections to end
 
@@ -87,7 +89,7 @@ def _exit(binary, paths):
                 b"-o", b"ControlPath=" + path.replace(b"%", b"%%"), b"x"]
         try:
             pids.append(os.posix_spawnp(
-                argv[0], argv, os.environb, setsigmask=(), setsigdef=(signal.SIGPIPE,),
+                argv[0], argv, environment(), setsigmask=(), setsigdef=(signal.SIGPIPE,),
                 file_actions=[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]))
         except OSError:
             break  # no such ssh; an unused connection ends by itself after a minute
@@ -142,7 +144,8 @@ def _will_do(directory):
     facts = os.stat(directory)
     return (stat.S_ISDIR(facts.st_mode) and os.access(directory, os.W_OK | os.X_OK)
             and facts.st_uid in (0, os.geteuid())
-            and (not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or bool(facts.st_mode & stat.S_ISVTX)))
+            and (not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or bool(facts.st_mode & stat.S_ISVTX))
+            and weak_spot(directory) is None)
 
 
 def _is_ours(facts):

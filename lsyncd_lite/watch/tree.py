@@ -6,7 +6,6 @@ are watched first and listed then; what leaves the tree is not watched any more.
 is mirrored, when and how is not known here.
 """
 
-import ctypes
 import errno
 import gc
 import os
@@ -15,11 +14,13 @@ import stat
 from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
 from lsyncd_lite.mirror.events import Kind, Seen
 from lsyncd_lite.mirror.moves import Move
-from lsyncd_lite.paths import join, show
-from lsyncd_lite.watch import inotify
+from lsyncd_lite.paths import below, join, show, split
+from lsyncd_lite.watch import filesystems, inotify, limits
 from lsyncd_lite.watch.inotify import (
     IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_IGNORED,
     IN_ISDIR, IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_MOVE_SELF, IN_ONLYDIR, IN_Q_OVERFLOW, IN_UNMOUNT)
+from lsyncd_lite.watch.scan import denied, unmounted
+from lsyncd_lite.watch.tops import Tops
 
 _STRUCTURE = (IN_ATTRIB | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVED_FROM | IN_MOVED_TO | IN_MOVE_SELF
               | IN_DONT_FOLLOW | IN_EXCL_UNLINK | IN_ONLYDIR)
@@ -39,10 +40,10 @@ class Tree:
 
     root: absolute bytes; mode: a value of inotifyMode; wants(path): tells whether an
     absolute directory has to be watched (None: all). Attributes to look at: `lost` (the
-    root is no longer there), `overflowed`, `unwatched` (directories there were no
+    root is no longer there), `overflowed`, `unwatched` (the number of directories there were no
     watches for), `notes` (list of (category, words) for the log). To set: `tells_moves`
     (renames within the tree are told as Moves, not as two changes), `tells_kinds` (what has
-    happened is told as Seen, besides the changes).
+    happened is told as Seen, besides the changes). What is not watched is scanned: `step`.
     """
 
     def __init__(self, root, mode, wants=None):
@@ -56,12 +57,19 @@ class Tree:
         self._seen = []  # Seen that are still to be told
         self.overflowed = False
         self.lost = False
-        self.unwatched = 0
         self.notes = []
+        self._tops = Tops(self.path)
+        self._full = False    # a watch was refused, as there were too many
+        self._late = False    # what is not watched was not so from the start
         self._left = False    # directories have left and their content may still be watched
         self._denied = False  # a directory could not be watched for lack of permission
+        self._untold = []     # (path, error) of directories for which that is still to be told
+        self._scan_denied = None  # what was told of those that cannot be read
+        self._told_of_mounts = False
+        self._bare = []           # paths from which a file system has gone
         self._unclosed = {}   # (wd, name) of created files that nobody has closed yet → whether there was something else
         self._rename = None   # the last of a directory: (cookie, from, to), both (wd, name) or None
+        self._moving = None, None  # (cookie, Top or None) of what was moved from somewhere last
         self._doubtful = set()  # wds of directories whose content is not what events have told
         self._inotify = inotify.Inotify()
         self.fd = self._inotify.fd
@@ -73,16 +81,33 @@ class Tree:
             raise
         self.identity = facts.st_dev, facts.st_ino
         self._dirs = {self._root_wd: (None, b"")}
-        self._counting = facts.st_dev if _counts_links(root) else None
+        self._counting = facts.st_dev if filesystems.kind(root) in _COUNTING else None
         gc.disable()  # a hundred thousand tuples without a cycle are not worth looking through
         self._walk([(self._root_wd, root)])
         gc.enable()
+        self._late = True
 
     def __len__(self):
         return len(self._dirs)
 
+    @property
+    def watched(self):
+        """The number of directories that are watched."""
+        return len(self._dirs)
+
+    @property
+    def unwatched(self):
+        """The number of directories that there were no watches for."""
+        return self._tops.count if self._tops else 0
+
+    @property
+    def polled(self):
+        """The number of directories that are scanned."""
+        return self._tops.polled if self._tops else 0
+
     def close(self):
         """Give up all watches."""
+        self._tops.close()
         self._inotify.close()
 
     def path(self, wd):
@@ -111,7 +136,7 @@ class Tree:
 
     def rescan(self):
         """Look at the whole tree again, as events may be missing; forget what is gone."""
-        self.unwatched = 0
+        self._tops.clear()
         self.overflowed = False
         self._unclosed.clear()
         self._doubtful.clear()
@@ -126,36 +151,44 @@ class Tree:
             parent, directory = stack.pop()
             names = _subdirectories(directory, self._counting)
             for wd, path, _name, _new in self._children(parent, directory, names) if names else ():
-                if wd is not None and seen is not None:
+                if seen is not None:
                     seen.add(wd)
                 stack.append((wd, path))
+        if self._untold:
+            self._tell_denied()
 
     def _children(self, parent, directory, names, corrects=True):
         """Watch directories in a directory; return a list of (wd, path, name, whether it was unknown).
 
         corrects: what is found elsewhere than it was believed to be is believed to be here.
-        Without watches left the wd is None: what is below is not watched, but counted.
+        What there are no watches left for is one of the tops.
         """
         prefix = directory if directory.endswith(b"/") else directory + b"/"
-        found, add, mask, wants = [], self._inotify.add, self._mask, self.wants
+        found, missed, add, mask, wants = [], [], self._inotify.add, self._mask, self.wants
         for name in names:
             path = prefix + name
             if wants is not None and not wants(path):
                 continue
             try:
-                if parent is None:
-                    raise OSError(errno.ENOSPC, "")
                 wd = add(path, mask)
                 if wd in self._dirs and self._holds(wd, parent):
                     self.notes.append(("Warn", "%s is one of its own parents (a bind mount): not followed" % show(path)))
                     continue
                 found.append((wd, path, name, wd not in self._dirs))
             except OSError as error:
-                self._not_watched(parent, path, error)
                 if error.errno == errno.ENOSPC:
-                    found.append((None, path, name, False))
-        if parent is None or self._leads_to(directory, parent):
-            self._dirs.update((wd, (parent, name)) for wd, _path, name, new in found if wd is not None and (new or corrects))
+                    self._full = True
+                    missed.append((path, name))
+                else:
+                    self._not_watched(parent, path, error)
+        if self._leads_to(directory, parent):
+            self._dirs.update((wd, (parent, name)) for wd, _path, name, new in found if new or corrects)
+            if self._tops:
+                for _wd, _path, name, _new in found:
+                    self._tops.pop((parent, name))
+            for path, name in missed:
+                if (parent, name) not in self._tops:
+                    self._tops.add((parent, name), wants, self._count_below(path), self._late)
             return found
         for wd, _path, _name, new in found:
             if new:
@@ -163,13 +196,13 @@ class Tree:
         self._doubtful.add(parent)
         return []
 
-    def _holds(self, wd, below):
+    def _holds(self, wd, inside):
         """Tell whether a directory is, or is above, another one."""
         steps = 0
-        while below is not None and steps <= _DEEPEST:
-            if below == wd:
+        while inside is not None and steps <= _DEEPEST:
+            if inside == wd:
                 return True
-            below = self._dirs[below][0] if below in self._dirs else None
+            inside = self._dirs[inside][0] if inside in self._dirs else None
             steps += 1
         return False
 
@@ -184,13 +217,25 @@ class Tree:
         return found == wd
 
     def _not_watched(self, parent, path, error):
-        if error.errno == errno.ENOSPC:
-            self.unwatched += 1
-        elif error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             self._doubtful.add(parent)  # gone, or its path is stale
         else:
             self._denied = True
-            self.notes.append(("Error", "cannot watch %s: %s" % (show(path), error.strerror)))
+            self._untold.append((path, error.strerror))
+
+    def _tell_denied(self):
+        self.notes.append(("Error", "cannot watch " + denied(self._untold)))
+        self._untold = []
+
+    def _count_below(self, directory):
+        """Return the number of directories at and below one."""
+        count, stack, wants = 0, [directory], self.wants
+        while stack:
+            directory = stack.pop()
+            count += 1
+            found = [join(directory, name) for name in _subdirectories(directory, self._counting)]
+            stack += found if wants is None else filter(wants, found)
+        return count
 
     def _enter(self, parent, name, moved):
         """Watch a directory that was made in, or moved into, a watched one; tell whether it was unknown."""
@@ -199,9 +244,11 @@ class Tree:
             self._doubtful.add(parent)
             return False
         for wd, path, _name, new in self._children(parent, directory, [name], False):
-            if new or not moved or self.wants is not None or self.unwatched or self._denied:
+            if new or not moved or self.wants is not None or self._tops or self._denied:
                 self._walk([(wd, path)])
             return new
+        if self._untold:
+            self._tell_denied()
         return False
 
     def _settle_doubts(self, changed):
@@ -218,12 +265,18 @@ class Tree:
             if not self._leads_to(path, wd):
                 self._doubtful.add(wd)  # a rename above it is still to be read
                 continue
-            found = self._children(wd, path, _subdirectories(path, None), False)
-            for child, below, name, new in found:
+            names, tops = _subdirectories(path, None), self._tops.of(wd) if self._tops else ()
+            found = self._children(wd, path, names, False)
+            for name in self._tops.of(wd).difference(tops) if self._tops else ():
+                _note(changed, wd, name, WHOLE | FRESH, True)
+                self._see(Kind.UNKNOWN, wd, name, True)
+            for name in set(tops).difference(names):
+                self._tops.pop((wd, name))
+            for child, place, name, new in found:
                 if new:
                     _note(changed, wd, name, WHOLE | FRESH, True)
                     self._see(Kind.UNKNOWN, wd, name, True)
-                    self._walk([(child, below)])
+                    self._walk([(child, place)])
                 elif self._dirs[child] != (wd, name):  # and events that are still to be read were of the place before
                     for place in self._dirs[child], (wd, name):
                         _note(changed, *place, WHOLE | FRESH, True)
@@ -268,6 +321,127 @@ class Tree:
                 for gone in way:
                     self._drop(gone)
         self._left = False
+
+    # ---- what there are no watches for -------------------------------------------------------
+
+    @property
+    def scans(self):
+        """Whether there is something to scan."""
+        return bool(self._tops)
+
+    @property
+    def recorded(self):
+        """Whether what is not watched since the start was seen once."""
+        return not self._tops or self._tops.recorded
+
+    @property
+    def hurries(self):
+        """Whether something was not scanned once yet."""
+        return self._tops.hurries
+
+    def close_scan(self):
+        """Give up a scan that is under way; the next begins anew."""
+        self._tops.close()
+
+    def tell_tops(self):
+        """Tell of what is not watched as a whole when it was seen once."""
+        self._tops.tell_all()
+
+    def step(self, until, now):
+        """Go on with the scan until a time of the clock `now`; return (what has changed, whether it has come to its end).
+
+        What can be watched by now is, and is scanned once more after that.
+        """
+        if not self._tops.is_scanning:
+            self._watch_tops()
+        steps, ended = self._tops.step(until, now, self.tells_kinds)
+        self.notes += self._tops.notes
+        self._tops.notes.clear()
+        if ended:
+            found = self._tops.denied
+            told = (found[0], len(found)) if found else None
+            if told is not None and told != self._scan_denied:
+                self.notes.append(("Error", "cannot read " + denied(found) + ": what is there counts as unchanged"))
+            self._scan_denied = told
+        return steps, ended
+
+    def _watch_tops(self):
+        """Watch what there were no watches for, each wholly or not at all, until there are none left again."""
+        self._full, (number, _name) = False, limits.limit("watches")
+        for top in self._tops:
+            fits = number is None or len(self._dirs) + top.count <= number
+            if fits and not top.watched and self._tops.where(top) is not None:
+                self._watch_top(top)
+                if self._full:
+                    break
+        if self._untold:
+            self._tell_denied()
+
+    def _watch_top(self, top):
+        """Watch all of a Top, or nothing; what was seen in it is not forgotten."""
+        parent, name = top.key
+        stack = self._children(parent, self.path(parent), [name], False)
+        self._tops.put(top.key, top)
+        added = []
+        while stack:
+            wd, path, _name, _new = stack.pop()
+            added.append(wd)
+            stack += self._children(wd, path, _subdirectories(path, self._counting))
+            if self._full:
+                break
+        if self._full:
+            for wd in added + [wd for wd, _path, _name, _new in stack]:
+                for name in self._tops.of(wd):
+                    self._tops.pop((wd, name))
+                self._drop(wd)
+        else:
+            top.watched = bool(added)
+
+    # ---- mounts below the root ---------------------------------------------------------------
+
+    def _tell_unmounted(self):
+        for path in self._bare:
+            if all(path == other or below(path, other) is None for other in self._bare):
+                self.notes.append(("Warn", unmounted(path)))
+        self._bare = []
+
+    def know_mounts(self, paths):
+        """Take note that somebody tells of mounts below the root, by `remount` (paths: absolute mount points)."""
+        self._told_of_mounts = bool(paths)
+        self._tops.mounts.update(paths)
+
+    def remount(self, path, gone):
+        """Take note that a file system has come to, or gone from, an absolute path below the root.
+
+        Returns what has changed, as `translate` does: nothing where one has gone, as
+        what is to be seen then lay beneath it all the time.
+        """
+        self._tops.remount(path, gone)
+        directory, name = split(path)
+        inside = below(directory, self.root)
+        wd, children = self._root_wd, {}
+        for child, (parent, known) in self._dirs.items():
+            children[parent, known] = child
+        for part in inside.split(b"/") if inside else ():
+            wd = children.get((wd, part))
+        if wd is None:  # not watched: what is scanned there tells it
+            return []
+        old = children.get((wd, name))
+        if gone:
+            self.notes.append(("Warn", unmounted(path)))
+        if old is not None:
+            self._drop(old)
+            self._sweep()
+        self._tops.pop((wd, name))
+        changed = {}
+        self._enter(wd, name, False)
+        if gone and (wd, name) in self._tops:
+            self._tops.get((wd, name)).tells = False
+        if not gone:
+            _note(changed, wd, name, WHOLE | FRESH, None)
+            self._see(Kind.CREATE, wd, name, True)
+        found = self._by_path(changed)
+        return ([found] if found else []) + self._told()
 
     # ---- events ------------------------------------------------------------------------------
 
@@ -347,6 +521,8 @@ class Tree:
             self._settle_doubts(changed)
         if self._left:
             self._sweep()
+        if self._bare:
+            self._tell_unmounted()
         if created:
             self._look_at(created, changed)
         steps.append(self._by_path(changed))
@@ -381,18 +557,31 @@ class Tree:
             del self._dirs[wd]
         elif mask & IN_MOVE_SELF:
             self._moved(wd)
-        elif mask & IN_UNMOUNT:
-            self.notes.append(("Warn", "%s was unmounted" % show(self.path(wd) or b"?")))
+        elif mask & IN_UNMOUNT:  # each directory of the file system is told of
+            path = None if self._told_of_mounts else self.path(wd)
+            if path is not None:
+                self._bare.append(path)
 
     def _about_directory(self, wd, mask, cookie, name):
         """Take an event about a directory within a watched one; return (marks, whether it was unknown)."""
+        top = None
         if mask & IN_MOVED_FROM:
             self._rename = cookie, (wd, name), None
+            self._moving = cookie, self._tops.pop((wd, name)) if self._tops else None
         elif mask & IN_MOVED_TO:
             origin = self._rename[1] if self._rename and self._rename[0] == cookie else None
             self._rename = cookie, origin, (wd, name)
+            top = self._moving[1] if self._moving[0] == cookie else None
+        elif mask & IN_DELETE and self._tops:
+            self._tops.pop((wd, name))
         if mask & (IN_CREATE | IN_MOVED_TO):
-            return WHOLE, self._enter(wd, name, mask & IN_MOVED_TO)
+            if self._tops:
+                self._tops.pop((wd, name))  # that was another one
+            unknown = self._enter(wd, name, mask & IN_MOVED_TO)
+            if top is not None and (wd, name) in self._tops:
+                self._tops.put((wd, name), top)
+                top.watched = False
+            return WHOLE, unknown or top is not None and (wd, name) not in self._tops
         if mask & IN_ATTRIB and self._denied and self._enter(wd, name, False):
             return WHOLE, True
         return PLACE, False
@@ -413,7 +602,7 @@ class Tree:
     @property
     def has_unclosed(self):
         """Whether `settle` has something to look at."""
-        return bool(self._unclosed)
+        return bool(self._unclosed) or bool(self._tops) and self._tops.has_unclosed
 
     def settle(self, wall):
         """Return the changes of created files that rest although nobody closed them, as `translate` does.
@@ -431,7 +620,7 @@ class Tree:
                 _note(changed, wd, name, FRESH, False)
                 self._see(Kind.CREATE, wd, name, False)
         found = self._by_path(changed)
-        return ([found] if found else []) + self._told()
+        return ([found] if found else []) + self._told() + (self._tops.settle(wall == float("inf")) if self._tops else [])
 
     def _lstat(self, wd, name):
         path = self.path(wd)
@@ -487,11 +676,3 @@ def _subdirectories(directory, counting):
             return [entry.name for entry in listing if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return ()
-
-
-def _counts_links(path):
-    """Tell whether st_nlink of a directory counts its directories on the file system of a path."""
-    buffer = ctypes.create_string_buffer(256)  # struct statfs begins with f_type, a long (statfs(2))
-    if ctypes.CDLL(None).statfs(path, buffer) != 0:
-        return False
-    return ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF in _COUNTING

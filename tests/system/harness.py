@@ -20,7 +20,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LIMIT = 30  # seconds that anything may take on a loaded machine
-MARK = "LSYNCD_LITE_TEST"  # in the environment of a daemon and all that descends from it
+MARK = "TEST_OF_LSYNCD_LITE"  # in the environment of a daemon and all that descends from it
 
 ROOT = os.geteuid() == 0
 

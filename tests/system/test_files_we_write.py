@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 
 import pytest
 
@@ -142,6 +143,206 @@ def test_a_symbolic_link_in_place_of_a_file_of_ours_is_not_followed(key, tmp_pat
     assert victim.read_text() == "precious\n"
 
 
+# ---- who reads nothing, or is gone -------------------------------------------------------------
+
+def noise(running, src, dst, count=40):
+    """Make changes until more has been said than a pipe, or the queue of a socket, takes."""
+    for number in range(count):
+        make(src, *["%d-%d-%s" % (number, other, "x" * 150) for other in range(20)])
+    running.wait_equal(src, dst)
+
+
+@pytest.mark.parametrize("streams", ['>"$0"', '2>"$0"', '>"$0" 2>&1'])
+def test_a_pipe_that_nobody_reads_stops_nothing(streams, tmp_path, src, dst, daemon):
+    make(src, "a")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(str(fifo))
+    reader = os.open(str(fifo), os.O_RDONLY | os.O_NONBLOCK)
+    running = daemon(sync(src, dst, rsync={"binary": str(_chatter(tmp_path))}), prefix=("sh", "-c", 'exec "$@" %s' % streams, str(fifo)))
+    noise(running, src, dst)
+    if streams[0] != "2":
+        told = drain(reader)
+        running.fence(src, dst)
+        told += drain(reader)
+        assert len(told) > 4096 and b"lines are missing here" in told
+    os.close(reader)
+    running.fence(src, dst)
+    assert running.stop() == 143
+
+
+def drain(fd):
+    """Return what can be read now."""
+    found = b""
+    try:
+        while True:
+            data = os.read(fd, 65536)
+            if not data:
+                return found
+            found += data
+    except BlockingIOError:
+        return found
+
+
+def _chatter(tmp_path):
+    """Return an rsync that says a lot."""
+    path = tmp_path / "chatter"
+    path.write_text('#!/bin/sh\nrsync "$@"; code=$?\ncase " $* " in *" -n "*) exit $code ;; esac\n'
+                    'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo "%s $i"; done; exit $code\n' % ("y" * 200))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full 2>&1"])
+def test_closed_and_full_streams_stop_nothing(streams, src, dst, daemon):
+    make(src, "a")
+    running = daemon(sync(src, dst), prefix=("sh", "-c", 'exec "$@" %s' % streams, "sh"))
+    make(src, "b")
+    running.wait_equal(src, dst)
+    assert running.stop() == 143 and "Traceback" not in running.log()
+
+
+def test_a_reader_that_ends_stops_nothing(tmp_path, src, dst, daemon):
+    make(src, "a")
+    fifo = tmp_path / "once"
+    os.mkfifo(str(fifo))
+    with subprocess.Popen(["sh", "-c", 'exec < "$0"', str(fifo)]):  # ends when there is a writer
+        running = daemon(sync(src, dst), prefix=("sh", "-c", 'exec "$@" > "$0" 2>&1', str(fifo)))
+    running.fence(src, dst)
+    assert running.stop() == 143
+
+
+@pytest.mark.parametrize("stream", ["/dev/stdout", "/dev/stderr"])
+def test_the_log_of_a_container_goes_to_its_streams_once(stream, src, dst, daemon):
+    make(src, "a")
+    running = daemon(sync(src, dst), settings={"logfile": stream}, options=())
+    make(src, "b")
+    running.wait_equal(src, dst)
+    running.kill(signal.SIGHUP)
+    running.wait(lambda: "configuration read again" in running.output(), "HUP")
+    running.stop()
+    lines = running.output().splitlines()
+    assert not [line for line in lines if not LOG_LINE.fullmatch(line)]
+    assert len([line for line in lines if "full sync of" in line]) == 1 and "ended by signal" in lines[-1]
+
+
+def test_a_character_device_may_be_the_log(src, dst, daemon):
+    make(src, "a")
+    running = daemon(sync(src, dst), settings={"logfile": "/dev/null"})
+    running.fence(src, dst)
+    assert "cannot" not in running.output()
+
+
+def test_a_log_that_is_a_fifo_without_a_reader_stops_nothing(tmp_path, src, dst, daemon):
+    make(src, "a")
+    os.mkfifo(str(tmp_path / "fifo"))
+    running = daemon(sync(src, dst), settings={"logfile": str(tmp_path / "fifo")})
+    running.fence(src, dst)
+    assert running.output().count("cannot write the log file") == 1
+    assert running.stop() == 143
+
+
+# ---- disks that are full, read-only or gone ----------------------------------------------------
+
+def fill(disk):
+    """Leave no room on a disk."""
+    ballast = os.open(str(disk / "ballast"), os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(ballast, b"x" * 4096)
+    except OSError:
+        os.close(ballast)
+
+
+def freeze(disk):
+    """Make a disk read-only."""
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
+
+
+def mend(disk):
+    subprocess.run(["mount", "-o", "remount,bind,rw", str(disk)], check=True)
+    if (disk / "ballast").exists():
+        (disk / "ballast").unlink()
+
+
+@pytest.mark.parametrize("key, words", [("logfile", "cannot write the log file"), ("statusFile", "cannot write the status file"),
+                                        ("pidfile", "Error: cannot write the pidfile .*; going on without it")])
+@pytest.mark.parametrize("spoil", [fill, freeze])
+def test_a_disk_that_takes_nothing_at_the_start_costs_a_line(spoil, key, words, small_disk, src, dst, daemon):
+    make(src, "a")
+    spoil(small_disk)
+    running = daemon(sync(src, dst), settings={key: str(small_disk / "file")}, wait=False, options=())
+    running.wait_path(dst / "a")
+    running.wait(lambda: re.search(words, running.output()), words)
+    running.fence(src, dst)
+    assert len(re.findall(words, running.output())) == 1
+    mend(small_disk)
+    running.fence(src, dst)
+    if key != "pidfile":
+        running.wait(lambda: (small_disk / "file").exists() and (small_disk / "file").stat().st_size, "the file")
+    assert running.stop() == 143
+
+
+@pytest.mark.parametrize("spoil", [fill, freeze])
+def test_a_disk_that_takes_no_more_while_running_stops_nothing(spoil, small_disk, src, dst, daemon):
+    make(src, "a")
+    files = {key: str(small_disk / key) for key in ("logfile", "statusFile")}  # a pidfile is open, and so the disk busy
+    running = daemon(sync(src, dst), settings=files, wait=False)
+    running.wait_path(small_disk / "statusFile")
+    running.wait_equal(src, dst)
+    spoil(small_disk)
+    running.wait(lambda: running.fence(src, dst) or "cannot write the log file" in running.output(), "the log to fail")
+    running.wait(lambda: "cannot write the status file" in running.output(), "the status to fail")
+    mend(small_disk)
+    running.fence(src, dst)
+    running.wait(lambda: re.search(r"(?m)^\w{3} .* Warn: \d+ lines are missing here$", (small_disk / "logfile").read_text()), "the log to go on")
+    lines = (small_disk / "logfile").read_text().splitlines()
+    assert len([line for line in lines if not LOG_LINE.fullmatch(line)]) <= 1  # the one that was cut off
+    freeze(small_disk)
+    assert running.stop() == 143
+
+
+def test_a_pidfile_that_cannot_be_removed_in_the_end_is_no_trouble(tmp_path, src, dst, daemon, obeys_modes):
+    make(src, "a")
+    place = tmp_path / "run"
+    place.mkdir()
+    running = daemon(sync(src, dst), settings={"pidfile": str(place / "pid")}, prefix=obeys_modes)
+    place.chmod(0o555)
+    try:
+        assert running.stop() == 143
+        assert (place / "pid").exists() and "Error" not in running.log()
+    finally:
+        place.chmod(0o755)
+    assert daemon(sync(src, dst), settings={"pidfile": str(place / "pid")}).stop() == 143  # it is taken over
+    assert not (place / "pid").exists()
+
+
+def test_a_pidfile_in_a_directory_that_may_not_be_written_to_is_a_mistake(tmp_path, src, dst, daemon, obeys_modes):
+    place = tmp_path / "run"
+    place.mkdir()
+    place.chmod(0o555)
+    running = daemon(sync(src, dst), settings={"pidfile": str(place / "pid")}, prefix=obeys_modes, wait=False)
+    assert running.ended() == 255
+    place.chmod(0o755)
+    assert "cannot write the pidfile %s: Permission denied" % (place / "pid") in running.output()
+
+
+def test_a_disk_that_is_unmounted_while_running_stops_nothing(small_disk, src, dst, daemon):
+    make(src, "a")
+    (small_disk / "d").mkdir()
+    files = {key: str(small_disk / "d" / key) for key in ("logfile", "statusFile", "pidfile")}
+    running = daemon(sync(src, dst), settings=files, wait=False)
+    running.wait_path(small_disk / "d" / "statusFile")
+    subprocess.run(["umount", "-l", str(small_disk)], check=True)
+    try:
+        running.fence(src, dst)
+        running.wait(lambda: "cannot write the log file" in running.output(), "the failure to be told")
+        assert running.stop() == 143
+    finally:
+        subprocess.run(["mount", "-t", "tmpfs", "none", str(small_disk)], check=True)  # for the fixture to unmount
+
+
+# ---- syslog ------------------------------------------------------------------------------------
+
 SYSLOG = """
 mount -t tmpfs -o mode=755 none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 &&
 ln -s null /dev/tty && ln -s /proc/self/fd /dev/fd && ln -s "$0" /dev/log && exec "$@"
@@ -183,6 +384,44 @@ def test_syslog_gets_what_facility_and_ident_say(settings, priority, tag, in_fil
             number, name = re.match(r"<(\d+)>(?:\w{3} [ \d]\d [\d:]{8} )?([^:\[]+)", line).groups()
             assert (int(number) // 8, name) == (priority, tag), line
     assert ("Normal: " in running.log()) == in_file
+
+
+@pytest.mark.parametrize("state", ["missing", "refuses", "does not read", "restarts"])
+def test_a_syslog_daemon_that_is_not_well_stops_nothing(state, tmp_path, src, dst, daemon):
+    if not ROOT or not shutil.which("unshare"):
+        pytest.skip("a /dev/log of our own needs root and unshare")
+    make(src, "a")
+
+    def listen():
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        here = os.getcwd()
+        os.chdir(str(tmp_path))  # the whole path may be too long
+        try:
+            one.bind("log")
+        finally:
+            os.chdir(here)
+        one.setblocking(False)
+        return one
+    log = None if state == "missing" else listen()
+    if state == "refuses":
+        log.close()
+    running = daemon(sync(src, dst), settings={"logident": "mirror"}, options=("-log", "all"),
+                     prefix=("unshare", "--mount", "sh", "-c", SYSLOG, str(tmp_path / "log")))
+    noise(running, src, dst)
+    if state == "restarts":
+        log.close()
+        (tmp_path / "log").unlink()
+        running.fence(src, dst)
+        log = listen()
+        running.fence(src, dst)
+        assert b"lines are missing here" in log.recv(4096)
+    if state == "does not read":
+        told = drain(log.fileno())
+        running.fence(src, dst)
+        assert b"lines are missing here" in told + drain(log.fileno())
+    assert running.stop() == 143
+    if log is not None:
+        log.close()
 
 
 # ---- pidfile -----------------------------------------------------------------------------------

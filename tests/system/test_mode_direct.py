@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -419,6 +420,68 @@ def test_nothing_outside_the_target_is_touched_through_a_link_there(mode, to, sr
     running.fence(src, dst)
     assert tree(outside, archive=True) == before
     assert not wrong()
+
+
+_SWAPPER = """
+import os, random, select, shutil, sys, time
+place, away, outside = sys.argv[1:]
+for number in range(20000):
+    if select.select([0], [], [], 0)[0]:
+        break  # told to end
+    try:
+        os.rename(place, away)
+        os.symlink(outside, place)
+    except OSError:  # one that was made just now
+        time.sleep(0.001)
+        continue
+    time.sleep(random.random() / 200)
+    if os.path.islink(place):
+        try:
+            os.unlink(place)
+            os.rename(away, place)
+        except OSError:
+            pass
+    shutil.rmtree(away, ignore_errors=True)  # it was replaced by what is right there
+    time.sleep(random.random() / 200)
+print(number)
+"""
+
+
+@pytest.mark.parametrize("atomic", [False, True], ids=["in place", "atomic"])
+def test_nothing_elsewhere_is_touched_while_a_directory_of_the_target_becomes_a_link_and_back(atomic, src, dst, mirror):
+    inside = ["f", "old", "gone", "sub/x", "sub/y", "sub/z/deep", "new", "tree/a", "tree/b", "mode"]
+    make(src, *["d/" + name for name in inside if name not in ("new", "tree/a", "tree/b")], "out")
+    outside = make(src.parent / "outside", *inside, text="outside")
+    for path in src / "d", src / "d/sub":
+        os.chmod(str(path), 0o777)  # and so is the target's
+    for path in [outside] + sorted(outside.rglob("*")):
+        os.utime(str(path), ns=(0, 1234567890123456789), follow_symlinks=False)
+    running = mirror("direct", delay=0, direct={"atomic": atomic})
+    before = tree(outside, archive=True), facts(outside)
+    with subprocess.Popen([sys.executable, "-c", _SWAPPER, str(dst / "d"), str(dst.parent / "away"), str(outside)],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as swapper:
+        for number in range(1, 61):
+            make(src, "d/f", "d/sub/x", "d/new", text="%d" % number)
+            os.chmod(str(src / "d/mode"), 0o600 + number % 64)
+            os.utime(str(src / "d"), ns=(0, number))
+            make(src, "d/tree/a", "d/tree/b", "d/gone", text="x")
+            time.sleep(0.005)  # a moment in which some of it is done
+            os.rename(str(src / "out"), str(src / "d/in"))
+            (src / "d/new").unlink()
+            (src / "d/gone").unlink()
+            time.sleep(0.005)
+            shutil.rmtree(str(src / "d/tree"))
+            os.rename(str(src / "d/in"), str(src / "out"))
+            os.rename(str(src / "d/sub"), str(src / "d/moved"))
+            os.rename(str(src / "d/moved"), str(src / "d/sub"))
+        swaps, _nothing = swapper.communicate()
+    assert swapper.returncode == 0 and int(swaps) > 20
+    os.rename(str(src / "d"), str(src.parent / "d"))  # what it was given may have gone with what was replaced
+    running.fence(src, dst)
+    os.rename(str(src.parent / "d"), str(src / "d"))
+    running.wait_equal(src, dst, archive=True)
+    running.wait_idle()
+    assert (tree(outside, archive=True), facts(outside)) == before
 
 
 # ---- failures ----------------------------------------------------------------------------------

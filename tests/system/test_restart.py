@@ -21,6 +21,22 @@ def again(running, *options):
     return running
 
 
+def test_a_job_that_outlasts_the_shutdown_is_done_again_by_the_next_run(src, dst, daemon, rsync, keeping):
+    make(src, "a")
+    binary = rsync()
+    running = daemon(sync(src, dst, rsync={"binary": binary.path}), settings=dict(keeping, shutdownTimeout=0.5))
+    running.configure_init_off()
+    binary.hold()
+    make(src, "b")
+    running.wait_status("sync1", in_flight="1")
+    make(src, "c")
+    running.wait_status("sync1", delays=1)
+    assert running.stop() == 143
+    binary.release()
+    again(running)
+    running.wait_equal(src, dst)
+
+
 def test_a_run_that_left_nothing_costs_nothing(src, dst, mirror, keeping):
     make(src, "a")
     running = mirror("rsync", settings=keeping)

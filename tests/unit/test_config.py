@@ -760,11 +760,140 @@ def test_several_servers_as_in_the_guide(text):
         ("www/1", b"/var/www/html", b"1.0.0.2:/var/www/html/"), ("www/2", b"/var/www/html", b"1.0.0.3:/var/www/html/")]
 
 
+# ---- guards --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("lines, words", [
+    ("maxDelete = 5\nrsync._extra = --max-delete=7", "maxDelete: stands beside --max-delete"),
+    ("maxDelete = -1", "maxDelete"), ("requireMarker = /etc/passwd", "requireMarker"), ("requireMarker = ../x", "requireMarker"),
+    ("crontab = 0 0 * * *", "crontab"), ("crontab =\n  0 0 2 * * *\n  x", "crontab"), ("fullSyncInterval = 0", "fullSyncInterval"),
+    ("jobTimeout = 0", "jobTimeout"), ("scanInterval = 0", "scanInterval"), ("monitor = kqueue", "one of: auto, inotify, poll"),
+    ("mode = exec\nonCreate = true\nmaxDelete = 5", "maxDelete: is for mode"), ("mode = exec\nonCreate = true\ncrontab = 0 0 2 * * *", "onStartup"),
+])
+def test_a_guard_that_means_nothing_is_one_line(lines, words):
+    with pytest.raises(ConfigError) as caught:
+        load("[sync a]\nsource = /src\ntarget = h:/dst\n" + lines)
+    assert len(caught.value.lines) == 1 and words in caught.value.lines[0]
+
+
+def test_guards_are_inherited_or_not():
+    config = load("[settings]\njobTimeout = 60\nmonitor = poll\nscanInterval = 5\n[sync a]\nsource = /src\ntarget = h:/dst\n"
+                  "[sync b]\nsource = /src\ntarget = i:/dst\njobTimeout = 7\ncrontab =\n  0 0 2 * * *\n  0 0 3 * * sun\n")
+    one, two = config.syncs
+    assert (one.jobTimeout, one.monitor, one.scanInterval, one.crontab) == (60, "poll", 5, ()) and two.jobTimeout == 7 and len(two.crontab) == 2
+
+
 # ---- what people copy ----------------------------------------------------------------------------
 
 def test_every_configuration_of_the_readme_is_taken():
     with open(os.path.join(os.path.dirname(__file__), "..", "..", "README.md"), encoding="utf-8") as file:
         blocks = re.findall(r"```(?:ini|json)\n(.*?)```", file.read(), re.S)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         assert load(block).syncs
+
+
+# ---- who else could change what we read --------------------------------------------------------
+
+ROOTS = SYNC + "excludeFrom = X\nfilterFrom = Y\nrsync._extra =\n  --include-from=Z\n  --exclude-from\n  W\n"
+SCRIPTED = "[sync a]\nmode = script\nsource = /src\nscript = S\n"
+
+
+def files(*names):
+    """Make files that only we can change."""
+    for name in names:
+        with open(name, "w") as file:
+            file.write("def on_create(event):\n    pass\n" if name == "S" else "# nothing\n")
+        os.chmod(name, 0o644)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root's rules")
+@pytest.mark.parametrize("spoil, words", [
+    (lambda path: os.chown(path, 12345, -1), "belongs to uid 12345"), (lambda path: os.chmod(path, 0o664), "can be written by its group"),
+    (lambda path: os.chmod(path, 0o646), "can be written by everybody")])
+def test_root_takes_no_file_that_others_can_change(here, spoil, words):
+    files("S", "W", "X", "Y", "Z")
+    for text, name in (ROOTS, "X"), (ROOTS, "Y"), (ROOTS, "Z"), (ROOTS, "W"), (SCRIPTED, "S"), (ROOTS, "F"):
+        path = "%s/%s" % (os.fsdecode(here), name)
+        load(text)
+        spoil(name)
+        with pytest.raises(ConfigError) as caught:
+            module.load("F")
+        assert caught.value.lines == ["%s: %s (chown root:root %s; chmod go-w %s): refused, as root does what it says" % (path, words, path, path)]
+        os.remove(name)
+        files(name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root's rules")
+def test_root_takes_no_file_from_where_others_can_put_another(here):
+    files("X", "Y", "Z", "W", "S")
+    load(ROOTS)
+    os.mkdir("d")
+    os.rename("X", "d/X")
+    os.symlink("d/X", "X")
+    load(ROOTS)
+    os.chmod("d", 0o1777)
+    load(ROOTS)
+    os.chmod("d", 0o775)  # see trust.weak_spot
+    load(ROOTS)
+    os.chmod("d", 0o777)
+    place = os.fsdecode(here) + "/d"
+    assert errors(ROOTS) == ["%s/X: directory %s can be written by everybody (chmod o-w %s): refused, as root does what it says" % (os.fsdecode(here), place, place)]
+    os.rename("S", "d/S")
+    for mode in 0o1777, 0o775:  # a script imports from there
+        os.chmod("d", mode)
+        assert errors(SCRIPTED.replace("= S", "= d/S")) == [
+            "F:4: script: others can write to %s, and a script may import what lies beside it: refused (chmod go-w %s)" % (place, place)]
+    os.chmod("d", 0o755)
+    load(SCRIPTED.replace("= S", "= d/S"))
+
+
+def test_what_is_read_is_what_was_looked_at(monkeypatch):
+    files("X", "evil")
+    os.chmod("evil", 0o666)
+    fstat, seen = os.fstat, []
+
+    def swap(fd):
+        if os.path.basename(os.readlink("/proc/self/fd/%d" % fd)) == "X":
+            os.replace("evil", "X")
+            seen.append(fd)
+        return fstat(fd)
+
+    with open("X", "w") as file:
+        file.write("good\n")
+    with open("evil", "w") as file:
+        file.write("evil\n")
+    monkeypatch.setattr(module.os, "fstat", swap)
+    assert [rule[1] for rule in one(SYNC + "excludeFrom = X\n").rules] == [b"good"] and len(seen) == 1
+
+
+def test_whoever_is_not_root_is_warned_once_for_each_file(monkeypatch, here):
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    files("X", "Y", "W", "Z")
+    for name in "X", "Z":
+        os.chmod(name, 0o666)
+    os.chmod("Y", 0o664)
+    config = load(ROOTS + "[sync b]\nsource = /b\ntarget = h:b\nexcludeFrom = X\n")
+    told = [line for line in config.warnings if "belongs to" not in line]
+    assert told == ["%s: can be written by everybody (chown 4711 %s; chmod go-w %s)" % ((os.path.join(os.fsdecode(here), name),) * 3) for name in "XZ"]
+
+
+def test_pairs_of_the_command_line_are_nobody_elses(here):
+    os.chmod(here, 0o777)
+    assert load(None, ("/srv/www", "host:/dst")).warnings == []
+
+
+# ---- secrets -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("text", [
+    "rsync.password_file =\n  S3CRET\n  x\n", "ssh.identityFile =\n  S3CRET\n  x\n", "rsync.rsh =\n  sshpass -p S3CRET ssh\n  x\n",
+    "delay = 3\n  rsync.rsh = sshpass -p S3CRET ssh\n", "delay = 3\n  rsync.password_file=S3CRET\n"])
+def test_no_finding_shows_a_secret(text):
+    found = errors(SYNC + text)
+    assert found and not any("S3CRET" in line for line in found)
+
+
+def test_no_finding_shows_a_value_for_scripts():
+    files("S")
+    for text in "param =\n  my pass = S3CRET\n", "param.my-pass = S3CRET\n":
+        found = errors(SCRIPTED + text)
+        assert found and not any("S3CRET" in line for line in found)

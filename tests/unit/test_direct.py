@@ -54,8 +54,16 @@ def told(job):
 
 
 def kinds(jobs):
-    """Return what runs: the names of the programs, "child" or "rsync"."""
-    return ["child" if job.argv == CHILD else os.path.basename(job.argv[0]).decode() for job in jobs]
+    """Return what runs: the names of the programs (for a script, of what it runs), "child" or "rsync"."""
+    scripts = {module._COPY: "cp", module._REMOVE: "rm"}
+    return ["child" if job.argv == CHILD else scripts[job.argv[2]] if job.argv[0] == b"sh" else os.path.basename(job.argv[0]).decode()
+            for job in jobs]
+
+
+def told_of(job):
+    """Return (target, directory, the source's, cp, names) of a script."""
+    assert job.argv[:2] == [b"sh", b"-c"] and job.argv[3] == b"sh"
+    return (*job.argv[4:8], job.argv[8:])
 
 
 # ---- what goes where ---------------------------------------------------------------------------
@@ -73,30 +81,30 @@ def test_the_whole_root_is_rsync_s_where_there_is_one(marks, more):
 
 def test_a_few_new_files_of_one_directory_are_copied_by_one_cp():
     jobs = plan(mode(), (b"d/e/f", FRESH), (b"d/e/g", FRESH))
-    assert [job.argv for job in jobs] == [
-        [b"/usr/bin/cp", b"-a", b"--remove-destination", b"--", b"/src/d/e/f", b"/src/d/e/g", b"/dst/d/e/"], [b"touch", b"-r", b"/src/d/e", b"/dst/d/e/"]]
-    assert [(job.entries, job.stdin, job.purpose) for job in jobs] == [([(b"d/e/f", FRESH), (b"d/e/g", FRESH)], None, BATCH), ([(b"d/e", PLACE)], None, BATCH)]
+    assert kinds(jobs) == ["cp"]
+    assert told_of(jobs[0]) == (b"/dst/", b"d/e", b"/src/d/e", b"/usr/bin/cp", [b"/src/d/e/f", b"/src/d/e/g"])
+    assert [(job.entries, job.stdin, job.purpose) for job in jobs] == [([(b"d/e/f", FRESH), (b"d/e/g", FRESH)], None, BATCH)]
 
 
-@pytest.mark.parametrize("target, there, root", [(b"/dst/", b"/dst/", b"/dst/"), (b"/", b"/", b"/"), (b"/a b/", b"/a b/", b"/a b/")])
-def test_files_of_the_root_itself(target, there, root):
+@pytest.mark.parametrize("target", [b"/dst/", b"/", b"/a b/"])
+def test_files_of_the_root_itself(target):
     chosen = mode()
     chosen.config.target = target
-    copy, touch = plan(chosen, (b"f", FRESH))
-    assert copy.argv[-2:] == [b"/src/f", there] and touch.argv == [b"touch", b"-r", b"/src", root] and touch.entries == [(b"", PLACE)]
+    (job,) = plan(chosen, (b"f", FRESH))
+    assert told_of(job) == (target, b"", b"/src", b"/usr/bin/cp", [b"/src/f"]) and job.entries == [(b"f", FRESH)]
 
 
 @pytest.mark.parametrize("name", [b"-a", b"--help", b"a b", b"$(x)", b"\n", b"\xff", b"*"])
 def test_names_are_no_options_of_cp_and_rm(name):
     for source in {name: NEW_FILE}, {}:
         job = plan(mode(), (name, FRESH if source else PLACE), source=source)[0]
-        assert job.argv[job.argv.index(b"--") + 1] == (b"/src/" if source else b"/dst/") + name
+        assert told_of(job)[4] == [(b"/src/" if source else b"./") + name] and b"%s" not in job.argv[2]
 
 
 def test_a_few_that_are_gone_are_removed_by_one_rm():
     jobs = plan(mode(), (b"d/x", PLACE), (b"d/y", FRESH), (b"d/z", WHOLE))
-    assert [job.argv for job in jobs] == [[b"rm", b"-rf", b"--", b"/dst/d/x", b"/dst/d/y", b"/dst/d/z"], [b"touch", b"-r", b"/src/d", b"/dst/d/"]]
-    assert [entry for job in jobs for entry in job.entries] == [(b"d/x", PLACE), (b"d/y", FRESH), (b"d/z", WHOLE), (b"d", PLACE)]
+    assert kinds(jobs) == ["rm"] and told_of(jobs[0])[:3] == (b"/dst/", b"d", b"/src/d") and told_of(jobs[0])[4] == [b"./x", b"./y", b"./z"]
+    assert [entry for job in jobs for entry in job.entries] == [(b"d/x", PLACE), (b"d/y", FRESH), (b"d/z", WHOLE)]
 
 
 @pytest.mark.parametrize("entries, keys", [
@@ -113,6 +121,7 @@ def test_a_few_that_are_gone_are_removed_by_one_rm():
     ([(b"x.o", FRESH)], {"rules": [("-", b"*.o", "")]}),                   # it was something else when it was told
     ([(b"gone", PLACE)], {"rules": [("-", b"*.o", "")]}),                  # what is protected in it stays
     ([(b"gone", PLACE)], {"delete": False}), ([(b"gone", PLACE)], {"delete": "startup"}),
+    ([(b"gone", PLACE)], {"maxDelete": 5}), ([(b"gone", PLACE)], {"maxDelete": 0}),  # which counts first
     ([(b"n%d" % number, FRESH) for number in range(101)], {}), ([(b"gone%d" % number, PLACE) for number in range(101)], {}),
 ])
 def test_all_else_goes_to_the_child(entries, keys):
@@ -124,12 +133,12 @@ def test_all_else_goes_to_the_child(entries, keys):
 
 @pytest.mark.parametrize("entries, keys, expected", [
     ([(b"f", FRESH)], {}, "cp"), ([(b"f", FRESH), (b"g", FRESH)], {"rules": [("-", b"*.o", "")]}, "cp"), ([(b"gone", PLACE)], {"delete": "running"}, "rm"),
-    ([(b"f", FRESH)], {"delete": False}, "cp"),
+    ([(b"f", FRESH)], {"delete": False}, "cp"), ([(b"f", FRESH)], {"maxDelete": 0}, "cp"),
     ([(b"n%d" % number, FRESH) for number in range(100)], {}, "cp"), ([(b"gone%d" % number, PLACE) for number in range(100)], {}, "rm"), ([(b"f", FRESH)],
     {"output": NO_RSYNC}, "cp")])
 def test_what_goes_to_cp_and_rm(entries, keys, expected):
     source = {**TREE, **{b"n%d" % number: NEW_FILE for number in range(200)}}
-    assert kinds(plan(mode(**keys), *entries, source=source)) == [expected, "touch"]
+    assert kinds(plan(mode(**keys), *entries, source=source)) == [expected]
 
 
 @pytest.mark.parametrize("settled, wall, expected", [(1999, 2000, "cp"), (2000, 3000, "child"), (float("inf"), 3000, "child"), (1000, 1999, "child")])
@@ -176,6 +185,18 @@ def test_hard_links_want_a_full_sync(links, names, linked):
 def test_options(keys, purpose, options):
     (job,) = plan(mode(**keys), (b"", WHOLE) if purpose == FULL else (b"d", WHOLE))
     assert told(job)[:3] == (b"/src", b"/dst/", options) and job.purpose == purpose
+
+
+@pytest.mark.parametrize("limit", [None, 0, 7])
+@pytest.mark.parametrize("released", [False, True])
+def test_the_child_is_told_how_much_it_may_delete_unless_that_does_not_count_this_time(limit, released):
+    chosen = mode(NO_RSYNC, maxDelete=limit)
+    assert chosen.released is False
+    chosen.released = released
+    for job in (*plan(chosen, (b"d", WHOLE)), *plan(chosen, (b"", WHOLE)), chosen.rename(MOVES, Source(TREE))):
+        words = {word for word in told(job)[2] if word.startswith(b"max-delete")}
+        assert words == (set() if limit is None or released else {b"max-delete=%d" % limit})
+    assert chosen._rsync.released is released, "its full syncs are told so, too"
 
 
 def test_rules_and_names_travel_as_they_are():
@@ -239,7 +260,7 @@ def test_answers_of_the_probe(output, gnu, cp, rsync):
     assert kinds(plan(chosen, (b"", WHOLE))) == ["rsync" if rsync else "child"]
     chosen.verdict(Job(chosen._child, b"", [], BATCH), 0, [b"equal: done"])
     job = plan(chosen, (b"f", FRESH))[0]
-    assert (job.argv[0] == cp) if gnu else job.argv == CHILD
+    assert (told_of(job)[3] == cp) if gnu else job.argv == CHILD
 
 
 @pytest.mark.parametrize("version, gnu", [
@@ -261,7 +282,7 @@ def test_the_real_question(tmp_path, version, gnu, rsync):
     chosen.verdict(Job(chosen._child, b"", [], BATCH), 0, [b"equal: done"])
     assert kinds(plan(chosen, (b"", WHOLE))) == ["rsync" if rsync else "child"]
     job = plan(chosen, (b"f", FRESH))[0]
-    assert (job.argv[0] == os.fsencode(str(tmp_path / "cp"))) if gnu else job.argv == CHILD
+    assert (told_of(job)[3] == os.fsencode(str(tmp_path / "cp"))) if gnu else job.argv == CHILD
 
 
 def test_the_question_names_the_rsync_that_was_configured():
@@ -322,6 +343,16 @@ def test_after_a_rename_that_failed_nothing_is_assumed_of_the_target():
     assert kinds(plan(chosen, (b"f", FRESH))) == ["child"]
 
 
+def test_a_child_that_would_delete_too_much_has_done_nothing():
+    for moves in [], MOVES:
+        chosen = mode(maxDelete=3)
+        job = chosen.rename(moves, Source(TREE)) if moves else plan(chosen, *ENTRIES)[0]
+        entries = list(job.entries)
+        verdict, words = chosen.verdict(job, 26, [b"would remove more than 3 entries of the target (7)"])
+        assert verdict is Verdict.HELD and words.startswith("would delete 7 entries of the target, more than maxDelete = 3")
+        assert job.entries == entries and job.done is None
+
+
 def test_a_missing_target_forgets_no_doubt():
     """It may be back with its old content: a full sync compares size and time only."""
     chosen = mode()
@@ -379,3 +410,100 @@ def test_nothing_of_this_asks_the_target():
 def test_without_cp_nothing_begins():
     chosen = mode(None, sound=False)
     assert chosen.verdict(chosen.probe(), 0, [b"equal: cp ", b"equal: rsync /usr/bin/rsync"]) == (Verdict.AGAIN, "there is no cp")
+
+
+# ---- the scripts, in shells there are -----------------------------------------------------------
+
+SHELLS = [[name] for name in ("sh", "dash", "bash", "ksh", "mksh", "zsh", "yash") if shutil.which(name)] + [
+    [name, "ash"] for name in ("busybox",) if shutil.which(name)] + [["bash", "--posix"]] * bool(shutil.which("bash"))
+HOSTILE = [b"plain", b"-rf", b"$(touch pwned)", b"new\nline", b"line\n", b"\xff", b" ", b"'", b'"', b"*", b"a\\b"]
+
+
+@pytest.fixture(params=SHELLS, ids=" ".join)
+def shell(request, tmp_path):
+    """Return a function that runs the one job for entries, (relative path, marks), of tmp_path/s and t in one of the shells."""
+    for name in "s", "t", "outside":
+        (tmp_path / name).mkdir()
+    chosen = mode()
+    chosen._cp = os.fsencode(shutil.which("cp"))
+    chosen.config.source, chosen.config.target = os.fsencode(str(tmp_path / "s")), os.fsencode(str(tmp_path / "t")) + b"/"
+
+    def run(*entries, **changed):
+        vars(chosen.config).update(changed)
+        (job,) = plan(chosen, *entries, source={**{path: NEW_FILE for path, marks in entries if marks == FRESH}, b"d": DIRECTORY, b"d/e": DIRECTORY,
+                                                **{path.rpartition(b"/")[0]: DIRECTORY for path, _marks in entries}})
+        assert kinds([job])[0] in ("cp", "rm")
+        argv = [*map(os.fsencode, request.param), *job.argv[1:]]
+        return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=str(tmp_path), check=False)
+    run.top, run.chosen = os.fsencode(str(tmp_path)), chosen
+    return run
+
+
+@pytest.mark.parametrize("directory", [b"", *HOSTILE, b"d/e"])
+def test_scripts_copy_and_remove_names_of_every_kind(shell, directory):
+    if not directory:
+        source, target = shell.top + b"/s", shell.top + b"/t"
+    else:
+        source, target = (os.path.join(shell.top, side, directory) for side in (b"s", b"t"))
+        os.makedirs(source), os.makedirs(target)
+    for name in HOSTILE:
+        with open(source + b"/" + name, "wb") as new:
+            new.write(name)
+    os.utime(source, ns=(1, 1500000000123456789))
+    prefix = directory + b"/" if directory else b""
+    done = shell(*[(prefix + name, FRESH) for name in HOSTILE])
+    assert (done.returncode, done.stdout) == (0, b"") and sorted(os.listdir(target)) == sorted(HOSTILE)
+    assert os.stat(target).st_mtime_ns == 1500000000123456789
+    os.utime(source, ns=(1, 1400000000123456789))
+    done = shell(*[(prefix + name, PLACE) for name in HOSTILE])
+    assert (done.returncode, done.stdout, os.listdir(target)) == (0, b"", []) and os.stat(target).st_mtime_ns == 1400000000123456789
+    assert sorted(os.listdir(shell.top)) == [b"outside", b"s", b"t"]
+
+
+@pytest.mark.parametrize("link, to", [(b"d", b"../outside"), (b"d/e", b"../../outside"), (b"d", b"other"), (b"d/e", b"f")])
+@pytest.mark.parametrize("marks", [FRESH, PLACE])
+def test_scripts_go_through_no_link_on_the_target_wherever_it_leads(shell, link, to, marks):
+    for path in b"s/d/e", b"outside/e", b"t/other/e", b"t/d/f":
+        os.makedirs(os.path.join(shell.top, path))
+    elsewhere = [b"outside", b"outside/e", b"t/other/e"] + [b"t/d/f"] * (link == b"d/e")
+    for path in [b"s/d/e", *elsewhere]:
+        with open(os.path.join(shell.top, path, b"x"), "wb") as new:
+            new.write(path)
+    place = os.path.join(shell.top, b"t", link)
+    shutil.rmtree(place, ignore_errors=True)
+    os.symlink(to, place)
+
+    def looks():
+        return [(sorted(os.listdir(os.path.join(shell.top, path))), os.stat(os.path.join(shell.top, path)).st_mtime_ns) for path in elsewhere]
+    before = looks()
+    assert shell((b"d/e/x", marks)).returncode != 0
+    assert looks() == before
+
+
+def test_scripts_know_a_target_whose_own_path_leads_through_links(shell):
+    os.symlink(b"t", shell.top + b"/link")
+    os.makedirs(shell.top + b"/s/d"), os.makedirs(shell.top + b"/t/d")
+    open(shell.top + b"/s/d/x", "w").close()
+    assert shell((b"d/x", FRESH), target=shell.top + b"/link/").returncode == 0
+    assert os.listdir(shell.top + b"/t/d") == [b"x"]
+
+
+def test_scripts_fail_where_there_is_no_such_directory(shell):
+    os.makedirs(shell.top + b"/s/d")
+    open(shell.top + b"/s/d/x", "w").close()
+    assert shell((b"d/x", FRESH)).returncode and not os.listdir(shell.top + b"/t")
+    os.rmdir(shell.top + b"/t")
+    assert shell((b"d/x", PLACE)).returncode and not os.path.exists(shell.top + b"/t")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may copy into the root directory")
+def test_scripts_know_a_target_that_is_the_root_directory(shell):
+    """In a directory of ours, whose parents lead from "/" to it."""
+    name = shell.top.lstrip(b"/") + b"/t"
+    os.mkdir(shell.top + b"/s/d")
+    open(shell.top + b"/s/x", "w").close()
+    (job,) = plan(shell.chosen, (name + b"/x", FRESH), source={name + b"/x": NEW_FILE, **{
+        name[:at]: DIRECTORY for at in range(1, len(name) + 1) if name[at:at + 1] in (b"/", b"")}})
+    job.argv[4], job.argv[6], job.argv[8] = b"/", shell.top + b"/s/d", shell.top + b"/s/x"
+    done = subprocess.run(job.argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert (done.returncode, done.stdout) == (0, b"") and os.listdir(shell.top + b"/t") == [b"x"]

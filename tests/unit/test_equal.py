@@ -447,6 +447,25 @@ def test_more_names_than_one_process_takes(world, anyway):
     anyway(["p", WHOLE, ""])
 
 
+@pytest.mark.parametrize("options", ["delete gnu", "delete gnu atomic"])
+def test_few_descriptors_are_enough(world, options):
+    world.prefix = ["sh", "-c", 'ulimit -n 32 && exec "$@"', "sh"]
+    names = ["/".join("abcdefghijklmnopqrstuvwxyz"[:number]) + "/f/%d" % number for number in range(1, 27)]
+    tree(world.source, *names, *["d%d/x" % number for number in range(100)])
+    for name in names:
+        os.chmod(os.path.dirname(os.path.join(world.source, name)), 0o777)
+    world.done(["p", WHOLE | NEW, ""], options=options)
+    world.same()
+    for name in names:
+        write(os.path.join(world.source, name), "another text")
+    for number in range(100):
+        shutil.rmtree(world.source + "/d%d" % number)
+        tree(world.source, "d%d/" % number)
+        tree(world.target, "d%d/gone/x" % number)
+    world.done(*[["p", FRESH, name] for name in names], *[["p", WHOLE, "d%d" % number] for number in range(100)], ["p", PLACE, ""], options=options)
+    world.same()
+
+
 def test_a_deep_tree(world, anyway):
     path = world.source
     for _depth in range(60):
@@ -620,6 +639,20 @@ def test_what_is_excluded_in_a_removed_place_stays_with_what_holds_it(world, way
     assert sorted(state(world.target)) == [b"", b"d", b"d/a", b"d/a/kept.key", b"x.key"]
 
 
+@pytest.mark.parametrize("rules", [[], ["- *.key"]])
+def test_below_a_protected_path_nothing_is_removed_and_all_is_sent(world, way, rules):
+    tree(world.source, "d/m/new", "d/file", "e/")
+    tree(world.target, "d/m/x", "d/m/sub/y", "d/surplus/z", "e/m2/deep/w", "mm/x")
+    world.done(["p", WHOLE, ""], ["p", PLACE, "d/m/x"], ["p", PLACE, "e/m2"], options=way, rules=["P d/m", "P e/m2/deep", *rules])
+    assert sorted(path for path, facts in state(world.target).items() if facts[5] is not None) == [
+        b"d/file", b"d/m/new", b"d/m/sub/y", b"d/m/x", b"e/m2/deep/w"]
+
+
+def test_what_is_protected_is_none_that_is_removed(world):
+    tree(world.target, "d/m/x", "d/m/y", "d/z")
+    assert count_of(world, ["p", WHOLE, ""], rules=["P d/m"]) == 1  # d holds it, and stays
+
+
 def test_the_first_rule_that_matches_decides(world, way):
     tree(world.source, "a.log", "keep.log", "d/b.log", "d/keep.log")
     world.done(["p", WHOLE | NEW, ""], options=way, rules=["+ keep.log", "- *.log"])
@@ -639,6 +672,216 @@ def test_a_directory_that_holds_what_is_excluded_gives_no_way_to_a_file(world, w
     status, last, said = world.equal(["p", FRESH, "d"], ["p", FRESH, "other"], options=way, rules=["- *.key"])
     assert (status, last) == (0, "equal: failed 0") and said.startswith("cannot copy d: ")
     assert sorted(state(world.target)) == [b"", b"d", b"d/kept.key", b"other"]
+
+
+# ---- where others may write, too
+
+def open_to_all(world, *paths):
+    """Let everybody write into directories of both sides."""
+    for path in paths:
+        for root in world.source, world.target:
+            os.chmod(os.path.join(root, path), 0o777)
+
+
+FILES = ["d/new", "d/file", "d/pipe|", "d/link -> x", "d/tree/deep/file", "d/tree/empty/", "d/e/file", "top"]
+RECORDS = [["p", FRESH, "d/new"], ["p", FRESH, "d/file"], ["p", PLACE, "d/pipe"], ["p", PLACE, "d/link"], ["p", WHOLE | NEW, "d/tree"], ["p", FRESH, "d/e/file"],
+           ["p", FRESH, "top"], ["p", PLACE, ""]]
+
+
+def test_where_others_may_write_all_is_copied_as_elsewhere(world, anyway):
+    tree(world.source, *FILES)
+    tree(world.target, "d/file", "d/link", "d/e/file", "d/pipe/x")
+    os.chmod(world.source + "/d/tree/deep", 0o2570)
+    for name in "d/tree/deep", "d/e", "d", "":
+        os.utime(os.path.join(world.source, name), ns=(OLD, OLD))
+    open_to_all(world, "d", "d/e")
+    anyway(*RECORDS)
+
+
+def test_where_others_may_write_a_cp_is_told_of_no_directory_that_they_may_replace(world):
+    directory = world.path()
+    tree(world.source, *FILES)
+    tree(world.target, "d/file", "d/e/file")
+    open_to_all(world, "d", "d/e")
+    with open(directory + "/cp", "w") as script:  # its last argument is where to
+        script.write('#!/bin/sh\nfor to; do :; done\nreadlink "${to%%/}" >> "$T/../seen"\nexec %s "$@"\n' % CP)
+    os.chmod(directory + "/cp", 0o755)
+    world.environ["T"] = world.target
+    world.done(*RECORDS)
+    world.same()
+    seen = read(world.base, "seen").splitlines()
+    assert len(seen) == 2 and world.target in seen and re.fullmatch(re.escape(world.target) + r"/\.lsyncd-lite\.\d+/1", sorted(seen)[1]), seen
+
+
+@pytest.mark.parametrize("options", ["delete gnu", "delete gnu atomic", "delete"])
+def test_where_others_may_write_directories_that_lock_us_out_are_filled_by_somebody(stranger, options):
+    world = stranger
+    if options == "delete":
+        if not BUSYBOX:
+            pytest.skip("no busybox here")
+        world.path("cp", "rm")
+    tree(world.source, "d/tree/deep/x", "d/locked/y", "d/locked/sub/z", "d/open/v")
+    tree(world.target, "d/locked/y", "d/locked/sub/", "d/open/v")
+    give(world)
+    open_to_all(world, "d", "d/open")
+    for name in "d/tree/deep", "d/tree", "d/locked/sub", "d/locked":
+        os.chmod(os.path.join(world.source, name), 0o570)
+    world.done(["p", WHOLE | NEW, "d/tree"], ["p", FRESH, "d/locked/y"], ["p", FRESH, "d/locked/sub/z"], ["p", FRESH, "d/open/v"], ["p", PLACE, ""], options=options)
+    world.same()
+    for name in "d/locked/y", "d/locked/sub/z", "d/tree/deep/x":
+        write(os.path.join(world.source, name), "another text")
+    give(world)
+    world.done(["p", FRESH, "d/locked/y"], ["p", FRESH, "d/locked/sub/z"], ["p", WHOLE, "d/tree"], options=options)
+    world.same()
+
+
+@root_only
+@pytest.mark.parametrize("options", ["delete gnu", "delete"])
+def test_where_there_is_no_place_aside_it_is_copied_into_the_directory_itself(stranger, options):
+    """The root of the target is not ours, a directory in it is."""
+    world = stranger
+    if options == "delete":
+        if not BUSYBOX:
+            pytest.skip("no busybox here")
+        world.path("cp", "rm")
+    tree(world.source, *FILES)
+    tree(world.target, "d/file", "d/link", "d/e/file", "d/pipe/x", "top")
+    give(world)
+    for root in world.source, world.target:
+        os.chown(root, 0, 0)
+        os.chown(root + "/top", 0, 0)
+        os.utime(root + "/top", ns=(OLD, OLD))
+        os.utime(root, ns=(OLD, OLD))
+    open_to_all(world, "d", "d/e")
+    world.done(*[record for record in RECORDS if record[2] not in ("", "top")], options=options)
+    world.same()
+
+
+@root_only
+def test_where_others_may_write_on_a_file_system_below_the_target(world, way):
+    tree(world.source, *FILES)
+    os.mkdir(world.target + "/d")
+    with mounted(world.target + "/d"):
+        tree(world.target, "d/file", "d/link", "d/e/file", "d/pipe/x")
+        open_to_all(world, "d", "d/e")
+        if "atomic" in way:  # which cannot be had
+            assert "Invalid cross-device link" in world.equal(*RECORDS, options=way)[2]
+            return
+        world.done(*RECORDS, options=way)
+        world.same()
+
+
+@root_only
+def test_where_others_may_write_a_file_gives_way_to_a_new_one_that_has_no_room_beside_it(world):
+    with mounted(world.target):
+        for root, letter in (world.source, "n"), (world.target, "o"):
+            for name in "d/large", "e/large":
+                tree(root, name[:2])
+                write(os.path.join(root, name), letter * 450000)
+        open_to_all(world, "d", "e")
+        world.done(["p", FRESH, "d/large"], ["p", FRESH, "e/large"], ["p", PLACE, ""])
+        world.same()
+
+
+@root_only
+def test_without_proc_all_is_done_as_well(world, way):
+    """But for the last moment in which somebody puts a link in the way of a cp."""
+    world.prefix = ["unshare", "-m", "sh", "-c", "mount -t tmpfs none /proc && exec \"$@\"", "sh"]
+    if subprocess.run(world.prefix + ["true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("may not mount here")
+    tree(world.source, *FILES, "moved")
+    tree(world.target, "d/file", "d/link", "d/e/file", "d/pipe/x", "gone/x/y", "origin", "d/surplus/x")
+    write(world.target + "/origin", "moved")
+    open_to_all(world, "d", "d/e")
+    for name in "d/e", "d":
+        os.utime(os.path.join(world.source, name), ns=(OLD, OLD))
+    world.done(["m", "origin", "moved"], *RECORDS, ["p", WHOLE, "gone"], ["p", WHOLE, ""], options=way)
+    world.same()
+
+
+# ---- what is too much to remove
+
+def remove_too_much(world, limit, *records, **how):
+    """Run it with a limit; return the number it says it would have removed, or None where it has done its work."""
+    before = state(world.target)
+    how["options"] = how.get("options", "delete gnu") + " max-delete=%d" % limit
+    status, last, said = world.equal(*records, **how)
+    if status == 0:
+        assert (last, said) == ("equal: done", "")
+        return None
+    assert (status, last) == (26, "") and state(world.target) == before
+    found = re.fullmatch(r"would remove more than %d entries of the target \(((?:at least )?\d+)\)\n" % limit, said)
+    return found.group(1)
+
+
+def count_of(world, *records, **how):
+    """Return what it would remove, told exactly because one less is allowed; with that allowed it is done."""
+    number = int(remove_too_much(world, 0, *records, **how))
+    if number > 1:
+        assert remove_too_much(world, number - 1, *records, **how) == str(number)
+    assert remove_too_much(world, number, *records, **how) is None
+    return number
+
+
+@pytest.mark.parametrize("records, count", [
+    ([["p", WHOLE, ""]], 9), ([["p", WHOLE, "gone"]], 5), ([["p", PLACE, "gone"]], 5), ([["p", PLACE, "gone/deep/file"]], 5), ([["p", WHOLE, "d"]], 1),
+    ([["p", PLACE, "d/x"]], 1), ([["p", WHOLE, "d"], ["p", PLACE, "d/x"]], 1), ([["p", PLACE, "d/x"], ["p", WHOLE, "d"], ["p", WHOLE, ""]], 9),
+    ([["p", PLACE, "gone"], ["p", PLACE, "gone/deep"], ["p", FRESH, "gone/a"]], 5), ([["p", FRESH, "kind"]], 3), ([["p", FRESH, "kind/a"]], 3)])
+def test_what_would_be_removed_is_counted_before_anything_is_done(world, records, count):
+    tree(world.source, "d/file", "kind", "new/x", "same/y", "link -> x")
+    tree(world.target, "d/file", "d/x", "gone/deep/file", "gone/a", "gone/l -> ../d", "kind/a", "kind/b", "same/y", "link -> y")
+    assert count_of(world, *records) == count
+
+
+def test_files_that_are_replaced_and_things_that_are_not_there_are_none_that_are_removed(world, way):
+    tree(world.source, "file", "other/x", "pipe|", "d/e/f")
+    tree(world.target, "file|", "other -> d", "pipe", "d/e/f")
+    assert remove_too_much(world, 0, ["p", WHOLE, ""], ["p", FRESH, "not/there"], options=way) is None
+    world.same()
+
+
+def test_what_is_excluded_or_ours_is_none_that_is_removed(world):
+    tree(world.source, "d/file", "build/x", "d/no/y")
+    tree(world.target, "d/s.key", "d/x", "gone/a/s.key", "gone/b/file", "no/z", "build", "d/no/x", ".lsyncd-lite.1/2/x")
+    rules = ["- *.key", "- no/", "- build/"]
+    assert count_of(world, ["p", WHOLE, ""], rules=rules) == 4  # d/x, gone/b, gone/b/file, build
+    tree(world.target, "gone/b/file")
+    assert count_of(world, ["p", PLACE, "gone"], ["p", PLACE, "d/no/x"], ["p", PLACE, "d/s.key"], rules=rules) == 2
+
+
+def test_without_delete_only_directories_that_give_way_are_counted(world):
+    tree(world.source, "kind", "d/file")
+    tree(world.target, "kind/a/b", "d/x", "gone/y")
+    assert count_of(world, ["p", WHOLE, ""], options="gnu") == 3
+
+
+def test_what_is_renamed_is_none_that_is_removed(world):
+    tree(world.source, "e/x", "g")
+    tree(world.target, "d/x", "f", "surplus")
+    records = [["d", "d", "e"], ["m", "f", "g"], ["p", WHOLE, ""]]
+    assert count_of(world, *records) == 1
+    world.same()
+
+
+def test_a_place_below_what_is_a_link_on_the_target_is_none_that_is_removed(world):
+    tree(world.source, "d/")
+    tree(world.target, "d -> ../outside")
+    assert remove_too_much(world, 0, ["p", PLACE, "d/precious"], ["p", WHOLE, "d"]) is None
+
+
+def test_it_stops_counting_when_it_is_clear(world):
+    tree(world.target, *["%d/%d" % (number // 100, number) for number in range(2000)])
+    assert remove_too_much(world, 1, ["p", WHOLE, ""]).startswith("at least 1")
+    assert remove_too_much(world, 900, ["p", WHOLE, ""]) == "2020"
+
+
+def test_where_too_much_would_be_removed_not_even_what_a_killed_run_left_is_touched(stranger):
+    world = stranger
+    stale(world)
+    tree(world.target, "x")
+    give(world)
+    os.chmod(world.target, 0o500)
+    assert remove_too_much(world, 0, ["p", WHOLE, ""]) == "1"
 
 
 # ---- atomic
@@ -667,10 +910,12 @@ def stale(world):
 
 @pytest.mark.parametrize("record, options, gone", [
     (["p", WHOLE, ""], "delete gnu", True), (["p", WHOLE, ""], "gnu", True), (["p", FRESH, "file"], "delete gnu atomic", True),
-    (["p", FRESH, "file"], "delete gnu", False)])
+    (["p", FRESH, "file"], "delete gnu", False), (["p", FRESH, "open/file"], "delete gnu", True)])
 def test_what_a_killed_run_left_of_our_own_is_removed(world, record, options, gone):
     dead, alive = stale(world)
-    tree(world.source, "file")
+    tree(world.source, "file", "open/file")
+    tree(world.target, "open/")
+    open_to_all(world, "open")
     world.done(record, options=options, rules=["- *.key"])
     assert os.path.exists(os.path.join(world.target, dead)) != gone and os.path.exists(os.path.join(world.target, alive, "file"))
 
@@ -955,6 +1200,27 @@ while True:
         restless.wait()
     world.done(["p", WHOLE | FRESH, ""], options=way)
     world.same()
+
+
+@pytest.mark.parametrize("here", ["the same", "nothing"])
+def test_a_large_directory_takes_little_memory(world, here):
+    """Its names of one side are kept, no more: some 100 bytes a file."""
+    number, peaks = 30000, []
+    tree(world.source, "d/", "small/")
+    tree(world.target, "d/", "small/")
+    for place in [world.target] + [world.source] * (here == "the same"):
+        for name in range(number):
+            os.close(os.open(place + "/d/a-name-%d" % name, os.O_CREAT | os.O_WRONLY, 0o644))
+            os.utime(place + "/d/a-name-%d" % name, ns=(OLD, OLD))
+    for place in "small", "d":
+        code = CODE.replace("sys.exit(main())", "import os; end = os._exit; "  # ru_maxrss would be that of those who started it, at least
+                            "os._exit = lambda status: (os.write(1, open('/proc/self/status', 'rb').read().partition(b'VmHWM:')[2][:20]), end(status)); main()")
+        child = subprocess.run([PYTHON, "-I", "-S", "-c", code, PACKAGE], input=world.feed([["p", WHOLE, place]]), stdout=subprocess.PIPE, check=True)
+        answer, peak = child.stdout.splitlines()[:2]
+        assert answer == b"equal: done"
+        peaks.append(int(peak.split()[0]))
+    assert sorted(os.listdir(world.target + "/d")) == sorted(os.listdir(world.source + "/d"))
+    assert peaks[1] - peaks[0] < number * 200 // 1024, "%d KiB more than for nothing" % (peaks[1] - peaks[0])
 
 
 def test_it_loads_nothing_that_it_may_not_need():

@@ -109,6 +109,34 @@ def test_many_removals_there_are_rsyncs_where_they_have_to_be_counted():
         assert {job.purpose for job in mode.plan(names, Source({}), 0, WALL)} == purposes
 
 
+# ---- what was unmounted ------------------------------------------------------------------------
+
+def test_what_is_protected_is_not_listed_as_missing_and_not_deleted_by_a_walk():
+    mode = Rsync(config(exclude=()), {})
+    mode.protect([b"d/m*"])
+    (full,) = mode.plan([(b"", WHOLE)], Source({b"a": file()}), 0, WALL)
+    assert b"--filter=P /d/m\\*/***" in full.argv
+    jobs = mode.plan([(b"d/m*", PLACE), (b"d/m*/x", PLACE), (b"d/m*y", PLACE), (b"d", WHOLE)], Source({b"d": DIRECTORY, b"d/m*": DIRECTORY}), 0, WALL)
+    assert all(b"--filter=P /d/m\\*/***" in job.argv and b"/x" not in job.stdin for job in jobs) and any(b"m*y" in job.stdin for job in jobs)
+    mode.protect([])
+    (full,) = mode.plan([(b"", WHOLE)], Source({b"a": file()}), 0, WALL)
+    assert not [word for word in full.argv if word.startswith(b"--filter=P")]
+
+
+def test_a_sync_protects_what_lies_in_its_source_until_it_is_back():
+    class Protecting(PlainMode):
+        protected = None
+
+        def protect(self, paths):
+            self.protected = paths
+    one = MirroringPair(Protecting())
+    for path in (b"/src/m", b"/src/a/n", b"/srcm", b"/other", b"/src"):
+        one.sync.protect(path, True)
+    assert one.sync.mode.protected == [b"a/n", b"m"]
+    one.sync.protect(b"/src/m", False)
+    assert one.sync.mode.protected == [b"a/n"]
+
+
 # ---- the pair ----------------------------------------------------------------------------------
 
 class Mode(PlainMode):

@@ -13,12 +13,12 @@ import lsyncd_lite
 ROOT = os.path.dirname(lsyncd_lite.__file__)
 
 # From text and kernel to people (design.md 2); who stands on one line may import each other.
-ORDER = [["__init__"], ["errors", "paths"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["watching", "keeping"], ["daemon"], ["cli"], ["__main__"]]
+ORDER = [["__init__"], ["errors", "paths"], ["trust"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["watching", "keeping", "jobs"], ["daemon"], ["cli"], ["__main__"]]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 FOLDERS = {  # top down; a module imports only from above
     "config": ["section", "crontab", "settings", "targets", "commands", "scripts", "ini", "json", "config"],
     "mirror": ["change", "filters", "queue", "moves", "job", "ssh", "rsync", "rsyncssh", "direct", "schedule", "pair", "sync", "events", "eventsync", "exec", "script"],
-    "watch": ["inotify", "tree"],
+    "watch": ["inotify", "filesystems", "limits", "scan", "tops", "tree", "polled", "choice"],
 }
 # What an idle daemon never needs costs memory (design.md 7, rule 10; rsync-transport.md).
 HEAVY = {"argparse", "configparser", "dataclasses", "difflib", "json", "logging", "pathlib", "random", "shutil", "subprocess", "tempfile", "threading",

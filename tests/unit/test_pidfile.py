@@ -1,12 +1,14 @@
 """The pidfile: who holds it, what stands in it, whose it is at the end."""
 
+import errno
 import os
 import stat
 
 import pytest
 
 from lsyncd_lite.errors import Fatal
-from lsyncd_lite.system.pidfile import Pidfile
+from lsyncd_lite.system import pidfile as module
+from lsyncd_lite.system.pidfile import BrokenDisk, Pidfile
 
 
 @pytest.fixture
@@ -81,3 +83,31 @@ def test_a_directory_that_is_gone_at_the_end_is_no_error(tmp_path):
     (tmp_path / "run" / "pid").unlink()
     (tmp_path / "run").rmdir()
     pidfile.remove()
+
+
+@pytest.mark.parametrize("number, kind", [(errno.EROFS, BrokenDisk), (errno.ENOSPC, BrokenDisk), (errno.EDQUOT, BrokenDisk), (errno.EIO, BrokenDisk),
+                                          (errno.EACCES, Fatal), (errno.ENOENT, Fatal), (errno.ELOOP, Fatal), (errno.EISDIR, Fatal)])
+def test_a_broken_disk_is_told_from_a_mistake(path, monkeypatch, number, kind):
+    def fail(*_arguments):
+        raise OSError(number, "x")
+
+    pidfile = Pidfile(path)
+    monkeypatch.setattr(module.os, "pwrite", fail)
+    with pytest.raises(Fatal) as caught:
+        pidfile.write()
+    pidfile.remove()
+    assert type(caught.value) is kind and not os.path.exists(path)
+    monkeypatch.setattr(module, "opened", fail)
+    with pytest.raises(Fatal) as caught:
+        Pidfile(path)
+    assert type(caught.value) is kind and str(caught.value) == "cannot write the pidfile %s: %s" % (os.fsdecode(path), os.strerror(number))
+
+
+@pytest.mark.parametrize("spoil", [os.mkfifo, lambda path: os.link("other", path), os.mkdir])
+def test_what_is_no_file_of_ours_is_no_pidfile(tmp_path, monkeypatch, path, spoil):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").write_text("precious")
+    spoil(path)
+    with pytest.raises(Fatal) as caught:
+        Pidfile(path)
+    assert type(caught.value) is Fatal and (tmp_path / "other").read_text() == "precious"

@@ -10,7 +10,7 @@ import pytest
 
 from lsyncd_lite.mirror.job import answer
 from lsyncd_lite.system.loop import Loop
-from lsyncd_lite.system.process import Children, argv_of
+from lsyncd_lite.system.process import Children, argv_of, environment, seal
 
 
 class Family:
@@ -73,6 +73,52 @@ def test_the_first_lines_and_the_last_are_kept_and_all_are_told(family, count, k
     assert status == 0 and [int(line) for line in lines] == list(kept)
     family.until(lambda: len(family.lines) == count)
     assert [int(line) for _tag, line in family.lines] == list(range(1, count + 1))
+
+
+# ---- what they get -----------------------------------------------------------------------------
+
+MEANT_FOR_US = """NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID LISTEN_FDS LISTEN_PID LISTEN_FDNAMES STATE_DIRECTORY RUNTIME_DIRECTORY LOGS_DIRECTORY
+    CACHE_DIRECTORY CONFIGURATION_DIRECTORY CREDENTIALS_DIRECTORY JOURNAL_STREAM INVOCATION_ID MAINPID SYSTEMD_EXEC_PID MEMORY_PRESSURE_WATCH
+    MEMORY_PRESSURE_WRITE LSYNCD_SYNC LSYNCD_EXIT LSYNCD_ LSYNCD_OF_MINE""".split()
+FOR_ALL = "PATH HOME RSYNC_RSH RSYNC_PASSWORD SSH_AUTH_SOCK XDG_RUNTIME_DIR MY_NOTIFY_SOCKET LISTEN STATE_DIRECTORY_2 NOLSYNCD_X".split()
+
+
+def test_what_was_meant_for_us_stays_with_us(family, monkeypatch):
+    for name in MEANT_FOR_US + FOR_ALL[2:]:
+        monkeypatch.setenv(name, "a\xff line")
+    _status, lines = family.run(b"env")
+    names = {line.partition(b"=")[0].decode() for line in lines}
+    assert not names & set(MEANT_FOR_US) and names >= set(FOR_ALL)
+    assert set(MEANT_FOR_US) <= set(os.environ)
+
+
+def test_what_a_job_brings_its_child_gets(family, monkeypatch):
+    monkeypatch.setenv("LSYNCD_SYNC", "somebody else's")
+    monkeypatch.setenv("MINE", "x")
+    assert environment({b"LSYNCD_SYNC": b"www", b"MINE": b"y"}).items() >= {(b"LSYNCD_SYNC", b"www"), (b"MINE", b"y")}
+    family.children.spawn("x", [b"sh", b"-c", b'echo "$LSYNCD_SYNC $LSYNCD_EXIT"'], None, {b"LSYNCD_EXIT": b"7"})
+    assert family.ended()["x"] == (0, [b" 7"])
+
+
+def test_what_the_starter_has_left_open_does_not_reach_children(family):
+    reader, writer = os.pipe()
+    os.set_inheritable(reader, True)
+    os.dup2(reader, 77)
+    assert b"77" in family.run(b"ls /proc/self/fd")[1]
+    others = seal()
+    assert {reader, writer, 77} <= set(others) and not {0, 1, 2} & set(others)
+    assert set(family.run(b"ls /proc/self/fd")[1]) == {b"0", b"1", b"2", b"3"}  # the last is that of ls
+    for fd in reader, writer, 77:
+        os.close(fd)
+
+
+def test_the_umask_and_the_directory_are_ours(family, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = os.umask(0o027)
+    try:
+        assert family.run(b"umask; pwd")[1] == [b"0027", os.fsencode(str(tmp_path))]
+    finally:
+        os.umask(before)
 
 
 def test_an_answer_after_any_amount_of_noise_is_the_last_line(family):

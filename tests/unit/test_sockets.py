@@ -114,6 +114,15 @@ def test_a_directory_that_will_not_do_is_passed_over(name, short, tmp_path, monk
     assert Sockets({b"XDG_RUNTIME_DIR": os.fsencode(place)}).path in (b"/run/" + NAME.encode(), b"/tmp/" + NAME.encode())
 
 
+def test_a_directory_in_one_that_everybody_can_write_to_is_passed_over(short):
+    os.mkdir("w")
+    os.mkdir("w/m", 0o700)
+    for mode, fits in (0o755, True), (0o777, False):
+        os.chmod("w", mode)  # short, as addresses are
+        place = os.fsencode(short + "/w/m")
+        assert (Sockets({b"XDG_RUNTIME_DIR": place}).path == place + b"/" + NAME.encode()) is fits
+
+
 def test_where_no_place_will_do_there_is_none(monkeypatch):
     monkeypatch.setattr(module, "_will_do", lambda directory: False)
     none = Sockets()
@@ -134,6 +143,17 @@ def test_every_connection_is_ended_and_nothing_is_left(sockets, tmp_path):
     assert len(calls(tmp_path)) == 2
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_what_ends_a_connection_gets_nothing_that_was_meant_for_us(sockets, tmp_path, monkeypatch):
+    monkeypatch.setenv("NOTIFY_SOCKET", "/x")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/y")
+    sockets.prepare()
+    one = listen(sockets.path + b"/one")
+    sockets.end(fake_ssh(tmp_path, "env > %s/env" % tmp_path))
+    one.close()
+    names = {line.partition("=")[0] for line in (tmp_path / "env").read_text().splitlines()}
+    assert "SSH_AUTH_SOCK" in names and "NOTIFY_SOCKET" not in names
 
 
 def test_an_ssh_that_never_ends_is_not_waited_for(sockets, tmp_path, monkeypatch):

@@ -1,0 +1,167 @@
+"""The jobs that run: started, listened to, ended when they stand still, reaped.
+
+Stands between the syncs, who decide what a job is and what its end means, and the
+children, who know nothing of jobs.
+"""
+
+import os
+import signal
+import time
+
+from lsyncd_lite.errors import reason
+from lsyncd_lite.mirror.job import BATCH, CHECK, FULL, REMOVAL
+from lsyncd_lite.mirror.rsync import DETAIL
+from lsyncd_lite.paths import show, shown
+from lsyncd_lite.report.discretion import discreet, secrets_of
+from lsyncd_lite.system.process import Children
+from lsyncd_lite.system.sockets import Sockets
+
+PRINTED = 1000       # lines of one job that the log shows
+HEARD = 100          # lines of children that are known again
+WORD_LONGEST = 200   # bytes of an argument that the log shows
+GRACE = 2.0          # seconds between TERM and KILL for what does not listen
+LOOK = 10.0          # seconds between two looks at a job that still runs
+BLOCKED = 2          # looks at which it waited for a fifo
+# Seconds between two looks for a shared connection, that others wait for it, and that they wait for each
+# other when it has no room: sshd_config(5), MaxSessions.
+GATE, GATE_LONGEST, GATE_CROWD = 0.05, 10.0, 0.5
+SESSIONS = 9
+
+
+class Jobs:
+    """All jobs that run. loop: a Loop; log: a Log."""
+
+    def __init__(self, loop, log):
+        self._loop = loop
+        self._log = log
+        self._children = Children(loop, self._on_line)
+        self._sockets = Sockets()
+        self._heard = {}        # Sync → lines that its children have printed since it worked
+        self._looked_at = 0.0   # when they were looked at last
+
+    def __len__(self):
+        return len(self._children)
+
+    @property
+    def sockets(self):
+        """The directory (bytes) of the connections that modes may share, or None."""
+        return self._sockets.path
+
+    def start(self, sync, job):
+        """Start a job of a sync; return None, or words (list of bytes) where that cannot be done."""
+        if self._log.shows("Exec"):
+            words = discreet(job.argv, secrets_of(sync.config))
+            words = [word if len(word) <= WORD_LONGEST else word[:WORD_LONGEST] + b"..." for word in words]
+            self._log("Exec", "%s: %s" % (sync.config.name, " ".join(map(show, words))))
+        if job.purpose == FULL:
+            self._log("Normal", "%s: full sync of %s to %s"
+                      % (sync.config.name, show(sync.config.source), show(sync.config.target)))
+        try:
+            if not sync.config.local:
+                self._sockets.prepare()
+            self._children.spawn((sync, job), job.argv, job.stdin, job.environ)
+        except OSError as error:
+            return [os.fsencode("cannot run %s: %s" % (show(job.argv[0]), reason(error)))]
+        return None
+
+    def reap(self):
+        """Return [((sync, job), status, lines)] of what has ended, as Children.reap does."""
+        return self._children.reap()
+
+    def _on_line(self, tag, line):
+        """Log a line that a child printed; what each try of a target that fails says again is said once."""
+        sync, job = tag
+        job.printed += 1
+        if job.printed > PRINTED:
+            if job.printed == PRINTED + 1:
+                self._log("Normal", "%s: more than %d lines of one job: -log Output shows the rest" % (sync.config.name, PRINTED))
+            if not self._log.shows("Output"):
+                return
+        text = shown(line) if job.shown else show(line)
+        heard = self._heard.setdefault(sync, set())
+        again = sync.last_error is not None and line in heard or job.purpose == CHECK or job.printed > PRINTED
+        self._log("Output" if again or DETAIL.match(line) else "Normal", "%s: %s" % (sync.config.name, text))
+        if len(heard) < HEARD:
+            heard.add(line)
+
+    def forget(self, sync):
+        """Take nothing that a sync's children print for a repetition any more."""
+        self._heard.pop(sync, None)
+
+    # ---- the connections that jobs share -----------------------------------------------------
+
+    def gate(self, sync, syncs, now):
+        """Return when a job of a sync may ask again whether it may use the connection that it would share with others; None: it may.
+
+        One is enough for a host, so others wait while it is made. What it has no room for
+        connects on its own, one after the other: sshd drops those that come in crowds.
+        """
+        name = sync.mode.connection
+        if name is None or not sync.connects:
+            return None
+        began = [at for other in syncs if other.mode.connection == name for at in other.connecting]
+        if not began:
+            return None
+        wait = 0.0 if len(began) < SESSIONS else GATE_CROWD
+        is_shut = now - max(began) < (wait if self._sockets.holds(name) else GATE_LONGEST)
+        return now + GATE if is_shut else None
+
+    # ---- what hangs --------------------------------------------------------------------------
+
+    def next_due(self):
+        """Return when `look` has something to do, None while nothing runs."""
+        times = [self._look_due(sync, job) for sync, job in self._children.tags()]
+        return min(times + [job.began + job.limit for _sync, job in self._limited()], default=None)
+
+    def _limited(self):
+        return [(sync, job) for sync, job in self._children.tags() if job.limit is not None]
+
+    def _look_due(self, sync, job):
+        often = LOOK if sync.config.jobTimeout is None else min(LOOK, sync.config.jobTimeout / 4)
+        return max(self._looked_at, job.began) + often
+
+    def look(self, now):
+        """End what has not come to its end in time, or stands still."""
+        for sync, job in self._limited():
+            if job.began + job.limit <= now:
+                self._end_job(sync, job, "no end after %d s" % job.limit)
+        if not any(self._look_due(sync, job) <= now for sync, job in self._children.tags()):
+            return
+        self._looked_at = now
+        for (sync, job), seconds, blocked in self._children.look(now):
+            patience = sync.config.jobTimeout
+            if patience is not None and seconds >= patience:
+                self._end_job(sync, job, "nothing moved for %d s" % seconds)
+            elif blocked >= BLOCKED and job.purpose in (FULL, BATCH, REMOVAL):  # a file became a fifo under its eyes
+                self._end_job(sync, job, "it waits for the other end of a fifo")
+
+    def _end_job(self, sync, job, why):
+        """End a job that hangs, with all that it has started: TERM, and KILL for what does not listen."""
+        number = signal.SIGTERM if job.overdue is None else signal.SIGKILL
+        if job.overdue is None:
+            job.overdue = "%s: %s: ended" % (job.purpose, why)
+            self._log("Error", "%s: %s" % (sync.config.name, job.overdue))
+            self._sockets.give_up(sync.mode.connection)  # it may be what hangs
+        self._children.kill(number, lambda tag: tag[1] is job)
+        job.limit = None if number == signal.SIGKILL else time.monotonic() - job.began + GRACE
+
+    # ---- the end -----------------------------------------------------------------------------
+
+    def abandon(self, sync):
+        """Ask the jobs of a sync that is no more to end."""
+        self._children.kill(signal.SIGTERM, lambda tag: tag[0] is sync)
+
+    def end(self, reap):
+        """End all that runs: TERM, and KILL for what does not listen; reap(): called for what ends."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._children.kill(number)
+            until = time.monotonic() + GRACE
+            while len(self) and time.monotonic() < until:
+                self._loop.wait(until)
+                reap()
+        if len(self):
+            self._log("Error", "%d children could not be ended" % len(self))
+
+    def close(self, syncs):
+        """End the connections that were shared."""
+        self._sockets.end(next((sync.config.ssh.binary for sync in syncs if not sync.config.local), "ssh"))

@@ -1,0 +1,48 @@
+"""Run a program to its end and read what it prints; for children of ours, which have nothing else to do meanwhile."""
+
+import os
+
+from lsyncd_lite.errors import reason
+
+_PATIENCE = 1  # s: then a look at what it is waiting for
+
+
+def run(argv, inherited=()):
+    """Run argv (list of bytes); return (exit status or -signal, list of the lines it printed).
+
+    inherited: descriptors that it is to have, too, by the same numbers.
+    """
+    from fcntl import F_SETFD, FD_CLOEXEC, fcntl  # os.set_inheritable fails for O_PATH before Python 3.8.12
+    output, writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        for fd in inherited:
+            fcntl(fd, F_SETFD, 0)
+        pid = os.posix_spawnp(argv[0], argv, dict(os.environb, LC_ALL=b"C"), file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, writer, 1),
+            (os.POSIX_SPAWN_DUP2, writer, 2)])
+    except OSError as error:
+        os.close(output)
+        return 127, [b"cannot run %s: %s" % (argv[0], os.fsencode(reason(error)))]
+    finally:
+        os.close(writer)
+        for fd in inherited:
+            fcntl(fd, F_SETFD, FD_CLOEXEC)
+    from select import select
+    blocks = [b""]
+    while len(blocks) == 1 or blocks[-1]:
+        if select([output], [], [], _PATIENCE)[0]:
+            blocks.append(os.read(output, 65536))
+        elif _is_stuck(pid):
+            os.kill(pid, 9)
+    os.close(output)
+    status = os.waitpid(pid, 0)[1]
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status), b"".join(blocks).splitlines()
+
+
+def _is_stuck(pid):
+    """Tell whether a cp waits for the other end of a fifo, which was a file when it had a look."""
+    try:
+        with open("/proc/%d/wchan" % pid) as file:
+            return file.read() == "wait_for_partner"
+    except OSError:
+        return False
