@@ -13,7 +13,7 @@ from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, FULL, PROBE, RENAMES, Job, Verdict, answer
 from lsyncd_lite.mirror.moves import changed_directories
-from lsyncd_lite.mirror.rsync import Rsync, too_many
+from lsyncd_lite.mirror.rsync import Rsync, hold_links, too_many
 from lsyncd_lite.paths import join, show, shown, split, to_bytes
 
 _FEW = 100          # files that one cp or rm takes
@@ -76,7 +76,8 @@ class Direct:
         jobs = self._few(entries, source, settled, wall) or [self._equal(BATCH, entries, self.takes_moves)]
         if self.config.rsync.hard_links:
             found = [source.lstat(path) for path, _marks in entries]
-            jobs[0].then_full = any(facts and stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1 for facts in found)
+            jobs[0].then_full = any(facts and stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1 for facts in found) or any(
+                marks & WHOLE and hold_links(source.directories(path), source) for path, marks in entries)
         return jobs
 
     def rename(self, moves, source):

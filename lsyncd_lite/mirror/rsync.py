@@ -10,7 +10,7 @@ import stat
 
 from lsyncd_lite.config import settings
 from lsyncd_lite.mirror import ssh
-from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
+from lsyncd_lite.mirror.change import FRESH, LITTER, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, FULL, PROBE, REMOVAL, Job, Verdict
 from lsyncd_lite.paths import is_in, show, split, to_bytes
@@ -21,12 +21,15 @@ _VERDICTS = {0: Verdict.OK, 24: Verdict.LOOK, 23: Verdict.PARTIAL,
              **dict.fromkeys((15, 16, 19), Verdict.AGAIN)}  # one of rsync's own processes was killed
 _STOPPED = 25  # --max-delete stopped a deletion
 _SKIPPED = re.compile(rb"Deletions stopped due to --max-delete limit \((\d+) skipped\)")
+# With these the receiver may have been killed, and left a file that it was receiving. What never reached it:
+_KILLED = {10, 12, 15, 16, 19, 20, 30, 255}
+_UNREACHED = re.compile(rb"ssh: (?:connect to host|Could not resolve hostname) |rsync: .*failed to connect to ")
 
 # Receivers with a certain hardening of 2026 end with 2 and this message at a missing entry.
 _REFUSES_MISSING = b"invalid file mode 00"
 
 # What rsync and ssh print of things that are no trouble, and children of ours for their mode.
-DETAIL = re.compile(rb"file has vanished: |rsync warning: some files vanished |rsync: WARNING: parent dir is absent "
+DETAIL = re.compile(rb"file has vanished: |rsync warning: some files vanished |(?:rsync: )?WARNING: parent dir is absent "
                     rb"|ControlSocket .* already exists, disabling multiplexing"
                     rb"|mux_client_request_session: session request failed|" + ANSWER)
 
@@ -101,6 +104,8 @@ class Rsync:
         """
         if status is None:
             return Verdict.AGAIN, show(output[0])
+        if job.purpose == BATCH and (status < 0 or status in _KILLED or 128 < status) and not any(map(_UNREACHED.match, output)):
+            self._want_cleaned(job)
         if status < 0:
             return Verdict.AGAIN, "killed by signal %d" % -status
         refused = any(_REFUSES_MISSING in line for line in output)
@@ -126,6 +131,12 @@ class Rsync:
         words = "rsync ended with %d" % status
         told = _reason(status, output)
         return verdict, "%s: %s" % (words, show(told)) if told else words
+
+    def _want_cleaned(self, job):
+        """Have the directories cleaned in which a job may have left what it was receiving."""
+        if self._deletes_in_batch:
+            job.entries = job.entries + [(directory, LITTER) for directory in dict.fromkeys(
+                split(path)[0] for path, marks in job.entries if path and not marks & LITTER)]
 
     @property
     def missing_target(self):
@@ -195,6 +206,15 @@ class Rsync:
         """
         return self._listed(BATCH, [b"--ignore-missing-args"], [_NOTHING], entries)
 
+    def cleaning(self, names, entries):
+        """Return the Job that removes what rsyncs have left in listed directories, and makes these equal.
+
+        They receive a file under the name ".NAME.XXXXXX". Only what is called so and is not in the source is removed, and
+        no directory: there may be more in there that is none of ours.
+        """
+        return self._listed(BATCH, [b"--delete", b"--ignore-missing-args", b"--existing", b"--ignore-existing",
+                                    b"--filter=P */", b"--filter=R .*.??????", b"--filter=P *"], names, entries)
+
     def removal(self, names, entries):
         """Return the Job that removes listed names by a filter that shows rsync nothing beside them.
 
@@ -250,7 +270,7 @@ class _Plan:
         self._real = {b"": True}  # directory → it is one, and no link
         self._taken = {}          # what is listed already → the entries that go with it
         self._root, self._removal, self._missing = ([], []), ([], []), ([], [])
-        self._plain, self._doubtful = ([], []), ([], [])
+        self._plain, self._doubtful, self._litter = ([], []), ([], []), ([], [])
         self._large = []
         self._linked = False  # a file has other names, which only a full sync can link to it
 
@@ -272,6 +292,8 @@ class _Plan:
                 old += new
         if self._removal[0]:
             jobs.append(mode.removal(*self._removal))
+        if self._litter[0]:
+            jobs.append(mode.cleaning(*self._litter))
         removes = bool(self._missing[0]) and not mode.splits_removals
         for names, taken, again in (self._plain + (False,), self._doubtful + (True,)):
             if names:  # the root's attributes ride along
@@ -311,14 +333,17 @@ class _Plan:
                 return []
             return _put(self._missing, place)
         if not place:
-            return _put(self._root, place)
+            return _put(self._litter if marks & LITTER else self._root, place)
         is_dir = stat.S_ISDIR(facts.st_mode)
         if mode.filter.excludes(*split(place), is_dir):  # rsync would pass over it, but something else was there
             return [] if mode.skips_missing else _put(self._removal, place)
         if is_dir:
             if not marks & WHOLE:
-                return _put(self._plain, place)
-            names = [name + b"/" for name in self._source.directories(place)]
+                return _put(self._litter, place + b"/") if marks & LITTER else _put(self._plain, place)
+            directories = self._source.directories(place)
+            if mode.config.rsync.hard_links:
+                self._linked = self._linked or hold_links(directories, self._source)
+            names = [name + b"/" for name in directories]
             return _put(self._doubtful if marks & (FRESH | NEW) == FRESH else self._plain, *names)
         if not stat.S_ISREG(facts.st_mode):
             return _put(self._plain, place)
@@ -329,6 +354,16 @@ class _Plan:
             self._large.append(([place], [], again))
             return self._large[-1][1]
         return _put(self._doubtful if again else self._plain, place)
+
+
+def hold_links(directories, source):
+    """Tell whether a file in relative directories has other names."""
+    for directory in directories:
+        for name, is_dir in source.names(directory):
+            facts = None if is_dir else source.lstat(directory + b"/" + name)
+            if facts is not None and stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1:
+                return True
+    return False
 
 
 def _reason(status, output):

@@ -6,6 +6,7 @@ could not be renamed there is transferred and removed like everything else.
 """
 
 import re
+import stat
 
 from lsyncd_lite.mirror.change import FRESH, PLACE
 from lsyncd_lite.mirror.job import RENAMES, Job, Verdict, answer
@@ -88,7 +89,7 @@ class RsyncSsh(Rsync):
         """Return the Job of one call: records, what they make equal, and (directory, lstat or None) that need their times."""
         job = Job(self._call, None, entries, RENAMES, moves)
         for directory, facts in directories if self._dates else ():
-            if facts is None or facts.st_mtime_ns < 0 or b"\001" in directory:
+            if facts is None or not stat.S_ISDIR(facts.st_mode) or facts.st_mtime_ns < 0 or b"\001" in directory:
                 fields += [b"x"]
             else:
                 fields += [b"t", b"%d.%09d" % divmod(facts.st_mtime_ns, 10 ** 9), directory or b"."]

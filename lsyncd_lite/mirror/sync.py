@@ -162,6 +162,7 @@ class Sync(Pair):
                 job = self.mode.rename(self.moves, source)
                 self.moves.take(job)
                 self._ready.append(job)
+                self._in_flight = None
             elif queue_due is not None and queue_due <= now:
                 self._plan(self.queue, False, now, wall, source)
             else:
@@ -183,9 +184,10 @@ class Sync(Pair):
             entries = queue.take(lambda path: not busy.related(path))
             if not entries:
                 self._blocked.add(queue)
+                return
         else:
             entries = queue.take()
-        if whole and entries:
+        if whole:
             self.queue.put_back(self._after_full.take(), since)
         settled = float("inf") if self.running else self._settled
         for job in self.mode.plan(entries, source, settled, wall):

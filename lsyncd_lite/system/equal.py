@@ -98,6 +98,9 @@ class Run(Target):
         finally:
             self._close()
         self._finish()
+        found = look(self.target)
+        if found is None or (found.st_dev, found.st_ino) != self.target_identity:
+            raise Stop(NO_TARGET, "target %s went away" % show(self.target))  # what was missing in it counted as removed
 
     def _open(self, whole):
         """Enter both sides, or Stop; nothing is changed yet."""
@@ -112,7 +115,8 @@ class Run(Target):
             if whole and self.make and look(self.target) is None:
                 os.mkdir(self.target, 0o700)
             self.pins = Pinned(self.target)
-            self.device = self.pins.facts(b"").st_dev
+            facts = self.pins.facts(b"")
+            self.device, self.target_identity = facts.st_dev, (facts.st_dev, facts.st_ino)
             with self.pins.scan(b"") as listing:
                 for entry in listing:
                     if is_work(entry.name) and entry.is_dir(follow_symlinks=False):
@@ -231,7 +235,7 @@ class Run(Target):
         if new:
             if there is not None:
                 self.pins.unlink(path)
-            if marks & WHOLE and self.trees:
+            if marks & WHOLE and self.trees and not self._hands_on(path):
                 self._queue(path, None, None, number)
                 return None
             self.pins.mkdir(path)
@@ -239,6 +243,13 @@ class Run(Target):
             self._unlock(path, there, number)
         self._touch(path, number)
         return new if marks & WHOLE else None
+
+    def _hands_on(self, path):
+        """Tell whether the directory of the target that holds a path gives its set-group-ID bit to new directories.
+
+        GNU cp -a leaves it to those that have none in the source.
+        """
+        return bool(self.pins.facts(directory_of(path)).st_mode & stat.S_ISGID)
 
     def _walk(self, top, new, marks, number):
         """Make everything below a directory equal; new: the target's has nothing in it.

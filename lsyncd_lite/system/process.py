@@ -12,7 +12,7 @@ import sys
 
 from lsyncd_lite.system import progress
 
-_OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end: the first, and the last
+_OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end: half of them the last
 _READS = 16          # of 64 KiB of one child's output in a turn of the loop
 _LINE_LONGEST = 4096
 # What service managers (systemd.exec(5), sd_notify(3), sd_listen_fds(3)) tell us, and nobody else; and what hooks tell.
@@ -89,7 +89,8 @@ class Children:
                 line = line.rstrip(b"\r")
                 if line:
                     child.printed += 1
-                    del child.lines[_OUTPUT_KEPT - 1:]  # the last may be an answer
+                    if len(child.lines) == _OUTPUT_KEPT:
+                        del child.lines[_OUTPUT_KEPT // 2]  # the first may tell why, or the last; the very last may be an answer
                     child.lines.append(line)
                     self._on_line(child.tag, line)
 
@@ -97,17 +98,21 @@ class Children:
         """Return a list of (tag, status, lines) of the children that ended.
 
         status: exit status, or the negative number of the signal. Whoever else's
-        children have become ours (as PID 1) are reaped and forgotten.
+        children have become ours (as PID 1) are reaped and forgotten. What one that was killed
+        has started is ended, too: it must not go on beside the next try.
         """
         ended = []
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return ended
-            if pid == 0:
+            if found is None:
                 return ended
-            child = self._running.pop(pid, None)
+            child = self._running.pop(found.si_pid, None)
+            if child is not None and found.si_code != os.CLD_EXITED and found.si_status not in _POLITE:
+                _end_group(child.pid, signal.SIGKILL)  # not reaped yet: the number is still its
+            status = os.waitpid(found.si_pid, 0)[1]
             if child is not None:
                 self._drain(child)
                 if status and not child.lines and child.output is not None:
@@ -137,10 +142,14 @@ class Children:
         """Send a signal to the process group of every child, or of those whose tag is chosen(tag)."""
         for child in self._running.values():
             if chosen is None or chosen(child.tag):
-                try:
-                    os.killpg(child.pid, number)
-                except (ProcessLookupError, PermissionError):
-                    pass  # it ended and is not reaped yet, or has become somebody else (sudo)
+                _end_group(child.pid, number)
+
+
+def _end_group(pid, number):
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass  # it ended and is not reaped yet, or has become somebody else (sudo)
 
 
 class _Child:
@@ -213,5 +222,7 @@ def _memory_file(data):
         raise
     return fd
 
+
+_POLITE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # who gets these may let its own children end in their way
 
 _SIGNALS = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]

@@ -62,4 +62,4 @@ class Source:
 
 
 # For what is there and cannot be looked at: neither a directory nor a plain file.
-_UNKNOWN = os.stat_result((0,) * 10)
+_UNKNOWN = os.stat_result((0,) * 10, {"st_atime_ns": 0, "st_mtime_ns": 0, "st_ctime_ns": 0, "st_rdev": 0})

@@ -258,34 +258,43 @@ class Tree:
         for wd, (parent, _name) in self._dirs.items():
             if parent in believed:
                 believed[parent].append(wd)
-        for wd, children in believed.items():
-            path = self.path(wd) if wd in self._dirs else None
-            if path is None:
-                continue
-            if not self._leads_to(path, wd):
-                self._doubtful.add(wd)  # a rename above it is still to be read
-                continue
-            names, tops = _subdirectories(path, None), self._tops.of(wd) if self._tops else ()
-            found = self._children(wd, path, names, False)
-            for name in self._tops.of(wd).difference(tops) if self._tops else ():
+        waiting, found_some = list(believed), True
+        while waiting and found_some:
+            trying, waiting, found_some = waiting, [], False
+            for wd in trying:
+                path = self.path(wd) if wd in self._dirs else None
+                if path is None:  # what it lies in may be one of the others, and be found yet
+                    waiting.append(wd)
+                    continue
+                found_some = True
+                self._settle(wd, path, believed[wd], changed)
+
+    def _settle(self, wd, path, children, changed):
+        """List a directory in doubt; children: wds of the directories that are believed to be in it."""
+        if not self._leads_to(path, wd):
+            self._doubtful.add(wd)  # a rename above it is still to be read
+            return
+        names, tops = _subdirectories(path, None), self._tops.of(wd) if self._tops else ()
+        found = self._children(wd, path, names, False)
+        for name in self._tops.of(wd).difference(tops) if self._tops else ():
+            _note(changed, wd, name, WHOLE | FRESH, True)
+            self._see(Kind.UNKNOWN, wd, name, True)
+        for name in set(tops).difference(names):
+            self._tops.pop((wd, name))
+        for child, place, name, new in found:
+            if new:
                 _note(changed, wd, name, WHOLE | FRESH, True)
                 self._see(Kind.UNKNOWN, wd, name, True)
-            for name in set(tops).difference(names):
-                self._tops.pop((wd, name))
-            for child, place, name, new in found:
-                if new:
-                    _note(changed, wd, name, WHOLE | FRESH, True)
-                    self._see(Kind.UNKNOWN, wd, name, True)
-                    self._walk([(child, place)])
-                elif self._dirs[child] != (wd, name):  # and events that are still to be read were of the place before
-                    for place in self._dirs[child], (wd, name):
-                        _note(changed, *place, WHOLE | FRESH, True)
-                        self._see(Kind.UNKNOWN, *place, True)
-                    self._dirs[child] = wd, name
-            for child in set(children).difference(child for child, _path, _name, _new in found):
-                if self._dirs.get(child, (None,))[0] == wd and wd not in self._doubtful:
-                    self._drop(child)  # it is elsewhere, and found there, or gone
-                    self._left = True
+                self._walk([(child, place)])
+            elif self._dirs[child] != (wd, name):  # and events that are still to be read were of the place before
+                for place in self._dirs[child], (wd, name):
+                    _note(changed, *place, WHOLE | FRESH, True)
+                    self._see(Kind.UNKNOWN, *place, True)
+                self._dirs[child] = wd, name
+        for child in set(children).difference(child for child, _path, _name, _new in found):
+            if self._dirs.get(child, (None,))[0] == wd and wd not in self._doubtful:
+                self._drop(child)  # it is elsewhere, and found there, or gone
+                self._left = True
 
     def _moved(self, wd):
         """Follow a directory that was moved to where the events say, or drop it if it has left the tree."""

@@ -1,10 +1,8 @@
 """Servers on loopback, targets of every kind, daemons that are stopped again."""
 
-import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections import namedtuple
@@ -12,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("harness")
+pytest.register_assert_rewrite("harness", "servers")
 
 from harness import (  # noqa: E402
-    BY_RSYNC, ROOT, SCRIPT, WAYS, Daemon, Recorder, Rsync, connections, descendants, mirroring, processes, run, sync, sync_by_ssh,
-    wait_for)
+    BY_RSYNC, ROOT, SCRIPT, WAYS, Daemon, Recorder, Rsync, connections, mirroring, processes, run, sync, sync_by_ssh, wait_for)
+from servers import Missing, Rsyncd, Sshd  # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -107,106 +105,11 @@ def recorder(tmp_path):
 
 # ---- servers -----------------------------------------------------------------------------------
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def serve(argv, port, log):
-    """Start a server, wait until it answers on `port` with a greeting; return the process."""
-    with open(str(log), "ab") as out:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
-
-    def greets():
-        assert process.poll() is None, "%s ended: %s" % (argv[0], log.read_text())
-        try:
-            with socket.create_connection(("127.0.0.1", port), 1) as one:
-                return one.recv(4)
-        except OSError:
-            return False
+def _or_skip(make, *args, **options):
     try:
-        wait_for(greets, "%s to answer" % argv[0])
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    return process
-
-
-def end(process):
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _send(pid, number):
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        pass  # it has ended meanwhile
-
-
-class Sshd:
-    """A sshd on loopback with keys of its own: `.host`, `.rsh` (the command that reaches it), `.options` (its arguments).
-
-    command: lines of sh that are run instead of whatever it is asked for, which is in $SSH_ORIGINAL_COMMAND;
-    config: more lines for its configuration.
-    """
-
-    host = "127.0.0.1"
-
-    def __init__(self, folder, command=None, config=()):
-        self.binary = shutil.which("sshd", path="/usr/sbin:/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
-        if not self.binary or not shutil.which("ssh") or not shutil.which("ssh-keygen"):
-            pytest.skip("openssh (sshd, ssh, ssh-keygen) is not installed")
-        self.folder, self.port, self.process = folder, free_port(), None
-        for key in ("host_key", "user_key"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
-        (folder / "known_hosts").write_text("[127.0.0.1]:%d %s" % (self.port, (folder / "host_key.pub").read_text()))
-        forced = ""
-        if command:
-            (folder / "command").write_text("#!/bin/sh\n%s\n" % command)
-            (folder / "command").chmod(0o755)
-            forced = 'command="%s/command" ' % folder
-        (folder / "authorized_keys").write_text(forced + (folder / "user_key.pub").read_text())
-        (folder / "sshd_config").write_text("\n".join([
-            "Port %d" % self.port, "ListenAddress 127.0.0.1", "HostKey %s/host_key" % folder, "PidFile none", "UsePAM no",
-            "AuthorizedKeysFile %s/authorized_keys" % folder, "StrictModes no", "PermitRootLogin yes",
-            "PasswordAuthentication no", "MaxStartups 100:30:200", "LogLevel INFO",
-            "SetEnv HOME=%s" % folder, *config, ""]))  # what a shell reads at its start there is none of our business
-        (folder / "ssh_config").write_text("\n".join([
-            "Host *", "  Port %d" % self.port, "  User %s" % getpass.getuser(), "  IdentityFile %s/user_key" % folder,
-            "  IdentitiesOnly yes", "  UserKnownHostsFile %s/known_hosts" % folder, "  StrictHostKeyChecking yes",
-            "  BatchMode yes", ""]))
-        self.options = ["-F", "%s/ssh_config" % folder]
-        self.rsh = " ".join(["ssh"] + self.options)
-        self.start()
-
-    def start(self):
-        self.process = serve([self.binary, "-f", str(self.folder / "sshd_config"), "-D", "-e"], self.port,
-                             self.folder / "log")
-
-    def stop(self):
-        """End it and all its connections at once, as a host that goes down."""
-        known = set()
-        while True:  # none must have children that are not seen
-            new = {self.process.pid, *descendants(self.process.pid)} - known
-            if not new:
-                break
-            known |= new
-            for pid in new:
-                _send(pid, signal.SIGSTOP)
-        for pid in known:
-            _send(pid, signal.SIGKILL)
-        self.process.wait()
-
-    def connections(self):
-        """Return how many connections it has accepted so far."""
-        return (self.folder / "log").read_text(errors="replace").count("Accepted publickey")
+        return make(*args, **options)
+    except Missing as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="session")
@@ -224,12 +127,9 @@ def run_sshd():
 @pytest.fixture(scope="session")
 def ssh(tmp_path_factory, run_sshd):
     """The sshd of all tests that do not want one of their own."""
-    one = Sshd(tmp_path_factory.mktemp("ssh"))
+    one = _or_skip(Sshd, tmp_path_factory.mktemp("ssh"))
     try:
-        tried = subprocess.run(one.rsh.split() + [one.host, "rsync --version"], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
-        if tried.returncode:
-            pytest.skip("ssh to our own sshd does not work: %r" % tried.stdout)
+        _or_skip(one.try_it)
         yield one
     finally:
         one.stop()
@@ -243,7 +143,7 @@ def sshd(tmp_path, run_sshd):
     def start(**options):
         folder = tmp_path / ("sshd%d" % len(started))
         folder.mkdir()
-        started.append(Sshd(folder, **options))
+        started.append(_or_skip(Sshd, folder, **options))
         return started[-1]
     yield start
     for one in started:
@@ -325,24 +225,12 @@ def obedient(rsync):
     return make
 
 
-Rsyncd = namedtuple("Rsyncd", "port folder pid")
-
-
 @pytest.fixture(scope="session")
 def rsyncd(tmp_path_factory):
-    """An rsync daemon on loopback: modules `data` (all allowed) and `keep` (refuses deletions), both on `.folder`; `all` is all there is."""
-    folder = tmp_path_factory.mktemp("rsyncd")
-    (folder / "data").mkdir()
-    port = free_port()
-    lines = ["use chroot = no", "munge symlinks = no", "read only = no", "log file = %s/log" % folder,
-             "lock file = %s/lock" % folder] + ["uid = root", "gid = root"] * ROOT
-    lines += ["[data]", "path = %s/data" % folder, "[keep]", "path = %s/data" % folder, "refuse options = delete",
-              "[all]", "path = /", ""]  # from any other, absolute links would arrive as relative ones
-    (folder / "conf").write_text("\n".join(lines))
-    process = serve(["rsync", "--daemon", "--no-detach", "--config", str(folder / "conf"), "--port", str(port),
-                     "--address", "127.0.0.1"], port, folder / "output")
-    yield Rsyncd(port, folder / "data", process.pid)
-    end(process)
+    """The rsync daemon of all tests that do not want one of their own."""
+    one = Rsyncd(tmp_path_factory.mktemp("rsyncd"))
+    yield one
+    one.stop()
 
 
 Place = namedtuple("Place", "target path rsync")

@@ -41,13 +41,13 @@ def wait_for(condition, what, limit=LIMIT):
 
 # ---- trees ------------------------------------------------------------------------------------
 
-Entry = namedtuple("Entry", "type mode mtime link content")
+Entry = namedtuple("Entry", "type mode owner mtime link content device")
 
 
 def tree(root, archive=False):
     """Return {relative bytes path: Entry} of all below `root`, and with `archive` of itself (b".").
 
-    Without `archive` modes, and the times of directories, are left out, as rsync leaves them out.
+    Without `archive` modes, owners, and the times of directories, are left out, as rsync leaves them out.
     """
     found = {}
     todo = [(os.fsencode(str(root)), b".")]
@@ -80,7 +80,23 @@ def _entry(path, archive):
             content = (len(content), hashlib.sha1(content).hexdigest())
     mode = "%o" % stat.S_IMODE(facts.st_mode) if archive and kind != "link" else None
     mtime = facts.st_mtime_ns if archive or kind == "file" else None
-    return Entry(kind, mode, mtime, link, content)
+    owner = "%d:%d" % (facts.st_uid, facts.st_gid) if archive and ROOT else None
+    return Entry(kind, mode, owner, mtime, link, content, facts.st_rdev if kind == "device" else None)
+
+
+def links(root):
+    """Return the set of the sets of relative bytes paths below `root` that are one file."""
+    found, root = {}, os.fsencode(str(root))
+    for directory, _below, files in os.walk(root):
+        for name in files:
+            path = os.path.join(directory, name)
+            try:
+                facts = os.lstat(path)
+            except OSError:  # trees are looked at while they change
+                continue
+            if stat.S_ISREG(facts.st_mode):
+                found.setdefault((facts.st_dev, facts.st_ino), set()).add(os.path.relpath(path, root))
+    return {frozenset(names) for names in found.values() if len(names) > 1}
 
 
 def differences(source, target):

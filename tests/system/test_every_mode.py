@@ -561,7 +561,7 @@ def test_peers_that_stand_still_in_the_middle_of_a_transfer_are_given_up(src, tm
     (src / "large").write_bytes(os.urandom(24 << 20))
     running.wait(lambda: all(any(name.startswith(".large") for name in os.listdir(str(place))) for place in places.values()),
                  "the transfers to begin")
-    stopped = descendants(far.process.pid) + descendants(rsyncd.pid)
+    stopped = descendants(far.process.pid) + descendants(rsyncd.process.pid)
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     try:

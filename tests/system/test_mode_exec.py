@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import LOG_LINE, make, mirroring, sync_by_actions, teller, told, tree
-from test_churn import MIXED, RENAMES as CHURN_RENAMES, Churn, _seeds
+from churn import MIXED, RENAMES as CHURN_RENAMES, Churn
 from test_traps import HOSTILE, RENAMES, become
 
 EVENTS = ("Create", "Modify", "Attrib", "Delete", "Move")
@@ -276,8 +276,14 @@ def test_what_was_renamed_on_from_a_deleted_directory_is_there(tmp_path, src, da
     running.wait_idle()
 
 
-@pytest.mark.parametrize("kind, seed", [(kind, seed) for kind, seeds in (("mixed", "31"), ("renames", "32"))
-                                        for seed in _seeds(seeds)])
+def _seeds(default):
+    """Return the seeds that LSYNCD_LITE_SEED names (7, or 1-50), or the one."""
+    first, dash, last = os.environ.get("LSYNCD_LITE_SEED", str(default)).partition("-")
+    return range(int(first), int(last if dash else first) + 1)
+
+
+@pytest.mark.parametrize("kind, seed", [(kind, seed) for kind, default in (("mixed", 31), ("renames", 32))
+                                        for seed in _seeds(default)])
 def test_random_operations_end_in_equal_trees(kind, seed, tmp_path, src, daemon):
     churn = Churn(src, seed, MIXED if kind == "mixed" else CHURN_RENAMES)
     churn.run(30)

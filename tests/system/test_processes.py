@@ -206,6 +206,31 @@ def _children(pid):
     return found
 
 
+@pytest.mark.parametrize("kind", ["local", "ssh"])
+def test_what_a_killed_receiver_leaves_is_removed_and_nothing_else(kind, src, place, daemon):
+    target = place(kind)
+    make(src, "d/a")
+    running = daemon(sync(src, target.target, exclude=["kept", ".also.abcdef/"], rsync=dict(target.rsync, bwlimit=500)))
+    make(target.path, "d/kept", "d/.also.abcdef/kept", "d/.other.abcdef/kept", "d/theirs")
+    make(src, "d/big", text="x" * 1000000)
+    running.wait(lambda: _has_open(target.path / "d", ".big."), "a file that is being received")
+    os.kill(_has_open(target.path / "d", ".big."), signal.SIGKILL)
+    running.wait_path(target.path / "d/big", "x" * 1000000)
+    running.wait_idle()
+    assert sorted(os.listdir(str(target.path / "d"))) == [".also.abcdef", ".other.abcdef", "a", "big", "kept", "theirs"]
+
+
+def _has_open(directory, start):
+    """Return the pid of a process that has a file open in a directory whose name begins so, or None."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(str(link)).startswith("%s/%s" % (directory, start)):
+                return int(link.parts[2])
+        except OSError:  # ended meanwhile, or somebody else's
+            continue
+    return None
+
+
 # ---- limits ------------------------------------------------------------------------------------
 
 def test_max_processes_holds_over_all_syncs(tmp_path, src, daemon, rsync):

@@ -168,6 +168,13 @@ def test_after_any_trouble_with_the_target_nothing_is_assumed_of_it(verdict_of, 
 
 
 @pytest.mark.parametrize("links", [True, False])
+def test_hard_links_in_a_new_directory_want_a_full_sync(links):
+    files = {b"d": DIRECTORY, b"d/e": DIRECTORY, b"d/e/f": file(nlink=2)}
+    jobs = mode(rsync={"hard_links": links}).plan([(b"d", WHOLE)], Source(files), 1000.0, 3000.0)
+    assert any(job.then_full for job in jobs) is links
+
+
+@pytest.mark.parametrize("links", [True, False])
 @pytest.mark.parametrize("names, linked", [([b"f"], False), ([b"linked"], True), ([b"f", b"linked"], True), ([b"d"], False), ([b"gone"], False)])
 def test_hard_links_want_a_full_sync(links, names, linked):
     jobs = plan(mode(rsync={"hard_links": links}), *[(name, FRESH) for name in names])

@@ -220,6 +220,18 @@ def test_a_directory_without_whole_is_made_without_its_content(world):
     assert found == {path: wanted[path] for path in (b"", b"a", b"a/b")}
 
 
+def test_a_directory_does_not_take_the_group_bit_of_the_one_it_lies_in(world, anyway):
+    """It was made elsewhere, and moved there: only new ones take it."""
+    tree(world.source, "d/a/b/file", "d/c/")
+    copy(world)
+    for directory in "d/a/b", "d/a", "d/c":
+        shutil.rmtree(os.path.join(world.target, directory))
+    for root in world.source, world.target:
+        os.chmod(root + "/d", 0o2755)
+    os.chmod(world.source + "/d/c", 0o2700)
+    anyway(["p", WHOLE | NEW, "d/a"], ["p", WHOLE, "d/c"])
+
+
 def test_what_is_missing_in_the_source_is_removed(world, anyway):
     tree(world.source, "d/x/y/z", "d/file", "d/kept", "gone/deep/file", "gone/empty/", "link -> nowhere", "pipe|")
     copy(world)
@@ -947,6 +959,31 @@ def test_our_own_directory_goes_when_a_signal_ends_us(world):
 
 
 # ---- what goes wrong
+
+def test_a_target_that_goes_away_meanwhile_has_received_nothing(world):
+    """Renamed or unmounted: where there is nothing, all that was to be removed is removed."""
+    directory = world.path()
+    tree(world.source, "file", "d/file")
+    tree(world.target, "gone/x", "d/gone")
+    with open(directory + "/rm", "w") as script:
+        script.write('#!/bin/sh\nmv "$T" "$T.away"\n')
+    os.chmod(directory + "/rm", 0o755)
+    world.environ["T"] = world.target
+    status, _last, said = world.equal(["p", PLACE, "gone"], ["p", PLACE, "d/gone"])
+    assert status == 11 and said.endswith("target %s/ went away\n" % world.target)
+
+
+def test_a_target_that_goes_away_meanwhile_is_not_made_anew(world, monkeypatch):
+    """The attributes of the root come late."""
+    monkeypatch.chdir(world.base)
+    tree(world.source, "file")
+    run = module.Run(*map(os.fsencode, (world.source, world.target)), [b"delete", b"gnu"], [])
+    run._open(False)
+    os.rename(world.target, world.target + ".away")
+    run._place(0, PLACE, b"")
+    run._finish()
+    assert not os.path.lexists(world.target) and run.verdict() == "equal: done"  # of what is held; its end tells that it went away
+
 
 def test_a_missing_source(world):
     tree(world.target, "file")

@@ -10,6 +10,7 @@ trusts size and time.
 """
 
 import random
+import re
 import stat
 from collections import namedtuple
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from world import config, filter_of
 
 from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import FULL, PROBE, REMOVAL, RENAMES, Verdict
+from lsyncd_lite.mirror.job import BATCH, FULL, PROBE, REMOVAL, RENAMES, Verdict
 from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.mirror.queue import Queue
 from lsyncd_lite.mirror.rsync import Rsync
@@ -252,7 +253,8 @@ class Child:
 
     def __init__(self, job, disk, target, rnd, troubles, broken):
         self.job, self.disk, self.target = job, disk, target
-        if job.purpose != RENAMES:
+        self.cleans = b"--existing" in job.argv
+        if job.purpose != RENAMES and not self.cleans:
             self.filter, self.receiver_filter = filter_of(job), filter_of(job, "receiver")
         self.content = b"--checksum" in job.argv or b"--ignore-times" in job.argv
         self.deletes = b"--delete" in job.argv
@@ -283,6 +285,8 @@ class Child:
         self.life -= 1
         if self.life < 0:
             self.status = self.end
+            if self.job.purpose in (FULL, BATCH) and self.deletes and self.rnd.random() < 0.5:
+                self.litter()
             return False
         try:
             next(self.steps)
@@ -353,7 +357,31 @@ class Child:
             yield
             self.send(path)
 
+    def litter(self):
+        """Leave a file that was being received."""
+        for path, thing in self.listed.items():
+            directory = path.rpartition(b"/")[0]
+            if thing.kind == "f" and kind(self.target, directory) == "d":
+                self.target[join(directory, b".a.Xy12zz")] = Thing("f", "litter", 0, 0)
+                break
+
+    def clean(self):
+        for name in self.names():
+            path = name.rstrip(b"/")
+            if kind(self.disk.tree, path) != "d" or any(kind(self.disk.tree, parent) != "d" for parent in parents(path)):
+                self.status = 23 if path in self.disk.tree else self.status
+            elif kind(self.target, path) == "d":
+                for one in children(self.target, path):
+                    if re.search(rb"(?:^|/)\..*\.[^/]{6}$", one) and one not in self.disk.tree and self.target[one].kind != "d":
+                        self.remove(one)
+                if path:
+                    self.target[path] = Thing("d", None, self.disk.tree[path].mode, 0)
+            yield
+
     def batch(self):
+        if self.cleans:
+            yield from self.clean()
+            return
         tree, removed, emptied = self.disk.tree, [], []
         for name in self.names():
             path = name.rstrip(b"/")

@@ -67,8 +67,10 @@ def descriptors():
 # ---- what is kept of what they print -----------------------------------------------------------
 
 @pytest.mark.parametrize("count, kept", [
-    (0, []), (1, [1]), (49, range(1, 50)), (50, range(1, 51)), (51, [*range(1, 50), 51]), (52, [*range(1, 50), 52]), (5000, [*range(1, 50), 5000])])
+    (0, []), (1, [1]), (49, range(1, 50)), (50, range(1, 51)), (51, [*range(1, 26), *range(27, 52)]), (52, [*range(1, 26), *range(28, 53)]),
+    (5000, [*range(1, 26), *range(4976, 5001)])])
 def test_the_first_lines_and_the_last_are_kept_and_all_are_told(family, count, kept):
+    # rsync says why it ends after a line for each file that has vanished
     status, lines = family.run(b"i=0; while [ $i -lt %d ]; do i=$((i+1)); echo $i; done" % count)
     assert status == 0 and [int(line) for line in lines] == list(kept)
     family.until(lambda: len(family.lines) == count)
@@ -231,6 +233,22 @@ def test_a_kill_reaches_those_that_are_chosen_and_their_children(family):
     family.children.kill(signal.SIGKILL)
     assert family.ended()["b"][0] == -signal.SIGKILL
     family.children.kill(signal.SIGKILL)  # nobody is left
+
+
+@pytest.mark.parametrize("how, left", [(b"kill -KILL $$", False), (b"kill -SEGV $$", False), (b"kill -TERM $$", True), (b"exit 1", True), (b"exit 0", True)])
+def test_what_a_killed_child_has_started_ends_with_it(family, how, left):
+    """An rsync that is killed has a receiver, which would still put what it has received in place of what is newer."""
+    family.sh(b"ulimit -c 0; sh -c 'trap \"\" TERM; echo $$; exec sleep 60' & sleep 0.2; " + how)
+    family.until(lambda: family.lines)
+    pid = int(family.lines[0][1])
+    family.ended()
+    try:
+        if not left:
+            family.until(lambda: not is_running(pid))
+        assert is_running(pid) is left
+    finally:
+        if left:
+            os.kill(pid, signal.SIGKILL)
 
 
 def is_running(pid):

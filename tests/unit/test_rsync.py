@@ -10,7 +10,7 @@ import pytest
 
 from world import DIRECTORY, FIFO, LINK, Source, config, file, filter_of
 
-from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
+from lsyncd_lite.mirror.change import FRESH, LITTER, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.job import Job, Verdict
 from lsyncd_lite.mirror.rsync import BATCH, FULL, PROBE, REMOVAL, Rsync
 
@@ -226,6 +226,46 @@ def test_a_hard_linked_file_does_not_take_the_doubt_from_others(doubted):
 def test_a_hard_linked_file_does_not_make_deletions_forgotten():
     jobs = plan([(b"h", FRESH), (b"gone", PLACE)], LINKED, rsync={"hard_links": True}, delete="running")
     assert any(b"--delete" in job.argv or b"--delete-missing-args" in job.argv for job in jobs if (b"gone", PLACE) in job.entries)
+
+
+@pytest.mark.parametrize("entry", [(b"d", WHOLE), (b"d", WHOLE | NEW), (b"d", WHOLE | FRESH)])
+@pytest.mark.parametrize("name", [b"d/h", b"d/sub/h"])
+def test_a_hard_linked_file_within_a_new_directory_wants_a_full_sync(entry, name):
+    """Its other names are not on the list: rsync sends it as a file of its own."""
+    files = {**TREE, b"d/sub": DIRECTORY, name: file(nlink=2)}
+    assert any(job.then_full for job in plan([entry], files, rsync={"hard_links": True}))
+    assert not any(job.then_full for job in plan([entry], files))
+
+
+# ---- what a killed receiver leaves -------------------------------------------------------------
+
+@pytest.mark.parametrize("status, output, littered", [
+    (-9, [], True), (137, [], True), (10, [], True), (12, [], True), (20, [], True), (30, [], True), (255, [b"Connection reset"], True),
+    (255, [b"ssh: connect to host h port 22: Connection refused"], False), (10, [b"rsync: [sender] failed to connect to h"], False),
+    (0, [], False), (23, [], False), (24, [], False), (11, [], False), (5, [], False), (1, [], False)])
+def test_after_a_killed_receiver_the_directories_are_cleaned(status, output, littered):
+    made, entries = mode(), [(b"f", FRESH), (b"d/f", FRESH), (b"d/new", PLACE), (b"d/e", WHOLE)]
+    job = made.batch([b"f", b"d/f", b"d/new", b"d/e/"], entries)
+    made.verdict(job, status, output)
+    assert job.entries == entries + [(b"", LITTER), (b"d", LITTER)] * littered
+    cleaning = made.plan(job.entries, Source(TREE), SETTLED, WALL)[0]
+    assert (b"--existing" in cleaning.argv) is littered
+    if littered:
+        assert cleaning.stdin == b"./\0./d/\0" and cleaning.entries == [(b"", LITTER), (b"d", LITTER)]
+        made.verdict(cleaning, status, output)  # and killed again: that is no reason to look further up
+        assert cleaning.entries == [(b"", LITTER), (b"d", LITTER)]
+
+
+def test_nothing_is_cleaned_where_deletions_are_off():
+    made = mode(delete="startup")
+    job = made.batch([b"f"], [(b"f", FRESH)])
+    made.verdict(job, -9, [])
+    assert job.entries == [(b"f", FRESH)]
+
+
+@pytest.mark.parametrize("path", [b"gone", b"f", b"l", b"l/x"])
+def test_what_is_no_directory_any_more_is_not_cleaned(path):
+    assert not any(b"--existing" in job.argv for job in plan([(path, LITTER)], TREE))
 
 
 # ---- large files -------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
 from lsyncd_lite.mirror.job import BATCH, FULL, RENAMES, Job, Verdict, answer
 from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.mirror.rsyncssh import RsyncSsh
+from lsyncd_lite.system.source import Source as OfDisk
 
 SHELLS = {"sh": ["sh"], "dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"], "mksh": ["mksh"], "ksh": ["ksh"], "zsh": ["zsh", "--emulate", "sh"]}
 OFTEN = ["sh", "bash", "busybox"]
@@ -408,6 +409,18 @@ def test_a_time_that_cannot_be_set_is_a_place_to_be_made_equal(shell):
     left = {path for path, _marks in job.entries}
     assert job.done == [True, False, True] and (left == {b"link", b"gone"} or shell[0] == "busybox" and left > {b"link", b"gone"})
     assert os.stat("out").st_mtime == 5 and all(os.stat(b"dst/" + name).st_mtime_ns == 10 ** 18 for name in {b"d", b"e"} - left)
+
+
+def test_a_directory_that_cannot_be_looked_at_is_a_place_to_be_made_equal(shell):
+    """Its name may be too long by now, or what is above it closed: the daemon ended with a defect."""
+    write(b"dst/d/f")
+    long = b"x" * 300
+    write(b"dst/n/g")
+    chosen = mode(os.path.abspath(b"dst"))
+    job = chosen.rename(moves_of((b"d/f", b"n/f"), (b"%s/f" % long, b"n/h")), OfDisk(os.path.abspath(b"dst"), None))
+    status, output = run([*shell, "-c", module._SCRIPT], job.stdin)
+    assert chosen.verdict(job, status, output)[0] is Verdict.LOOK
+    assert job.done == [True, False] and (long, PLACE) in job.entries
 
 
 def test_the_times_of_files_and_links_are_left_alone(shell):

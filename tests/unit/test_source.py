@@ -34,6 +34,8 @@ def test_lstat_tells_what_is_there_and_follows_nothing(root, path, kind):
 def test_what_cannot_be_looked_at_is_not_taken_for_missing(root):
     facts = source(root).lstat(b"x" * 300)  # ENAMETOOLONG
     assert facts is not None and not stat.S_ISDIR(facts.st_mode) and not stat.S_ISREG(facts.st_mode)
+    known = os.lstat(root)
+    assert {name for name in dir(known) if name[:3] == "st_" and getattr(facts, name, None) is None} <= {"st_blocks", "st_blksize"}
 
 
 def test_directories_are_listed_parents_first_without_links_and_what_is_excluded(root):

@@ -549,6 +549,18 @@ def test_no_time_is_trusted_while_another_job_runs():
     assert pair.sync.mode.settled == [WALL, float("inf"), WALL + 30]
 
 
+def test_no_job_is_planned_for_nothing():
+    """A mode may look at the first entry: the daemon ended with a defect."""
+    pair = Pair(maxProcesses=2)
+    pair.change(b"a")
+    job = pair.take(5)
+    pair.change(b"a")
+    planned = len(pair.sync.mode.settled)
+    assert pair.take(10) is None and len(pair.sync.mode.settled) == planned
+    pair.end(job, OK)
+    assert pair.sent(10) == [b"a"]
+
+
 def test_a_blocked_change_holds_up_nothing_else():
     """What is held waits for a running job; changes that touch neither must not wait with it, nor the other way round."""
     pair = Pair(delay=1, maxProcesses=2)
@@ -691,6 +703,24 @@ def test_moves_wait_for_what_runs_and_hold_up_what_is_ready():
     assert pair.due is None and pair.take(10) is None
     pair.end(second, OK, at=10)
     assert pair.take(10).moves == [Move(b"a", b"b", False)]
+
+
+def test_a_directory_that_is_renamed_while_a_job_of_renames_looks_into_it_is_looked_at_whole():
+    """The job makes the attributes of directories equal; of one that has another name by then it removes what is above it."""
+    class Looking(Renaming):
+        def rename(self, moves, source):
+            return Job([], b"", [(b"d/e", PLACE)], RENAMES, list(moves))
+
+    pair = Moving(Looking())
+    pair.move(b"x", b"y", at=0)  # asks what is in flight: nothing
+    pair.move(b"d/e/f", b"d/e/g", at=0)
+    job = pair.take(1)
+    pair.move(b"d", b"swap", True, at=2)
+    pair.move(b"other", b"d", True)
+    assert pair.queued[b"swap"] == WHOLE | FRESH
+    pair.end(job, (OK, [True, True]))
+    pair.rename()
+    assert pair.queued[b"swap"] == WHOLE | FRESH
 
 
 def test_moves_are_sent_delay_seconds_after_the_first():

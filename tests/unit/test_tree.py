@@ -367,6 +367,21 @@ def test_renames_of_directories_lose_none(watch, script, reading):
     assert everything_is_watched(tree)
 
 
+@pytest.mark.parametrize("more", range(10))
+def test_what_is_made_in_a_directory_that_is_found_elsewhere_is_watched(watch, more):
+    """In whatever order those in doubt are settled: directories made before give them other numbers."""
+    tree = watch()
+    for name in [*("%d" % number for number in range(more)), "d", "d/e"]:
+        os.mkdir("src/" + name)
+        tree.read()
+    os.rename("src/d", "out/d")
+    os.rename("out/d", "src/b")
+    os.rename("src/b/e", "src/a")  # which is told by the watch that was given up
+    os.makedirs("src/a/new/deep")
+    write("src/a/new/f")
+    assert paths(tree) >= {b"d", b"b", b"a"} and everything_is_watched(tree)
+
+
 def test_a_subtree_that_leaves_is_not_watched_any_more(watch):
     tree = watch(b"a/b", b"c")
     os.rename("src/a", "out/a")

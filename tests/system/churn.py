@@ -1,45 +1,43 @@
-"""Some hundred random operations on a tree, then the target is the same tree.
+"""A seeded source of random operations on a tree: what a person, a build or an attacker may do to one.
 
-    LSYNCD_LITE_SEED=7 python3 -m pytest tests/system/test_churn.py    # one seed, again
-    LSYNCD_LITE_SEED=1-50 …                                             # many
+Knows nothing of daemons; test and soak play it, see fuzz.py.
 """
 
 import os
 import random
 import shutil
+import socket
 import stat
-import threading
 import time
 
-import pytest
-
-from harness import sync, sync_by_ssh, tree
-
-OPERATIONS = 300
 NAMES = [b"a", b"b", b"c", b"dd", b"ee", b"f.txt", b"[x]", b"x]y", b"back\\slash", b"*", b"?", b"-rf", b"#hash", b";semi",
          b" lead", b"trail ", b"new\nline", b"\xff\xfe", b"quote'", b'"', b"$(touch pwned)", b"caf\xc3\xa9", b"l" * 255]
-
-
-def _seeds(default):
-    first, dash, last = os.environ.get("LSYNCD_LITE_SEED", default).partition("-")
-    return range(int(first), int(last if dash else first) + 1)
+ROOT = os.geteuid() == 0
+OWNERS = [0, 1, 1000, 65534]
+PERMISSIONS = [0o600, 0o644, 0o755, 0o700, 0o750, 0o4711, 0o2755, 0o1777]
+MANY = 300  # entries: then a directory is removed
+BIG, BIG_SIZE = b"big", 16 << 20
 
 
 MIXED = ["write"] * 4 + ["mkdir"] * 3 + ["rename"] * 5 + ["delete"] * 2 + [
     "append", "truncate", "chmod", "utime", "swap", "chain", "link", "symlink", "fifo", "replace", "rmtree", "leave",
-    "enter", "same", "deep"]
+    "enter", "same", "deep", "chown", "socket", "device", "over", "around", "nest", "relink", "burst"]
 RENAMES = ["write", "write", "mkdir", "deep", "deep", "append", "symlink", "delete", "same", "enter", "chmod", "utime"] + [
     "rename", "swap", "chain", "over", "around", "nest", "relink"] * 3
 
 
 class Churn:
-    """A seeded source of operations on the tree below `root`; `script` is what it did."""
+    """Random operations on the tree below `root`; `script` is what was done, `kinds` what may be.
 
-    def __init__(self, root, seed, kinds=MIXED):
-        self.seed, self.kinds = seed, kinds
+    linked: files may have several names, and are written through one of them. The same
+    seed does the same, however long what watches the tree takes: whatever it does, it does not look.
+    """
+
+    def __init__(self, root, seed, kinds=MIXED, linked=False):
+        self.seed, self.kinds, self.linked = seed, kinds, linked
         self.root, self.random = os.fsencode(str(root)), random.Random(seed)
         self.outside = self.root + b".outside"
-        self.fifos = 0
+        self.numbered = 0
         os.mkdir(self.outside)
         self.script = []
 
@@ -56,6 +54,23 @@ class Churn:
                 if self.random.random() < 0.05:  # so that batches begin between any two operations
                     time.sleep(self.random.random() * 0.2)
 
+    def tidy(self):
+        """Keep the tree, and what has left it, from growing without end."""
+        for name in os.listdir(self.outside):
+            self._remove(self.outside + b"/" + name)
+        for directory in self.directories():
+            for name in os.listdir(self.at(directory)):
+                if os.lstat(self.at(directory + name)).st_size >= BIG_SIZE:
+                    self._remove(self.at(directory + name))
+        while sum(len(os.listdir(self.at(directory))) for directory in self.directories()) > MANY:
+            inside = [directory for directory in self.directories() if directory]
+            path = self.random.choice(inside)[:-1] if inside else self.old()
+            self._remove(self.at(path))
+            self.script.append("tidy %r" % path)
+
+    def _remove(self, path):
+        (shutil.rmtree if stat.S_ISDIR(os.lstat(path).st_mode) else os.unlink)(path)
+
     # -- choices
     def directories(self):
         found = [b""]
@@ -70,7 +85,7 @@ class Churn:
     def old(self, *wanted):
         """Return an entry, of one of the wanted types.
 
-        Never a file of several names (known trap 6 is not meant), nor a fifo: where one takes the place of a
+        Never a file of several names unless that is wanted, nor a fifo: where one takes the place of a
         file that rsync is about to open, rsync waits for ever for a writer.
         """
         found = []
@@ -79,7 +94,7 @@ class Churn:
                 facts = os.lstat(self.at(directory + name))
                 kind = stat.S_IFMT(facts.st_mode)
                 if (kind in wanted if wanted else kind != stat.S_IFIFO) and not (
-                        kind == stat.S_IFREG and facts.st_nlink > 1):
+                        kind == stat.S_IFREG and facts.st_nlink > 1 and not self.linked):
                     found.append(directory + name)
         if not found:
             raise FileNotFoundError
@@ -89,17 +104,20 @@ class Churn:
         return self.root + b"/" + path
 
     def content(self):
-        return b"%d" % self.random.randrange(1000000) * self.random.choice([0, 1, 1, 1, 10, 3000])
+        """Return bytes of a length that hardly any other file has: one clock tick is the time of several files."""
+        return b"%d" % self.random.randrange(1000000) * self.random.choice([0, 1, 1, 1, 10, 3000]) + (
+            b"." * self.random.randrange(3000))
 
     def _write(self, path, content, flags):
         # never through a link or into a fifo
         file = os.open(self.at(path), os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o644)
         try:
-            if not stat.S_ISREG(os.fstat(file).st_mode) or os.fstat(file).st_nlink > 1:
+            if not stat.S_ISREG(os.fstat(file).st_mode) or os.fstat(file).st_nlink > 1 and not self.linked:
                 raise OSError("not a file of one name")
             if flags & os.O_CREAT:
                 os.ftruncate(file, 0)
-            os.write(file, content)
+            while content:
+                content = content[os.write(file, content):]
         finally:
             os.close(file)
         return path
@@ -108,6 +126,19 @@ class Churn:
     def write(self):
         return self._write(self.new(), self.content(), os.O_CREAT)
 
+    def burst(self):
+        """Many files at once."""
+        path = self.new()
+        os.mkdir(self.at(path))
+        for number in range(60):
+            self._write(path + b"/%d" % number, self.content()[:2000], os.O_CREAT)
+        return path
+
+    def big(self):
+        """A file that takes a while to be sent."""
+        path = self._numbered(BIG)
+        return self._write(path, b"%07d\n" % self.numbered * (BIG_SIZE // 8), os.O_CREAT)
+
     def append(self):
         return self._write(self.old(stat.S_IFREG), self.content() + b"+", os.O_APPEND)
 
@@ -115,11 +146,18 @@ class Churn:
         return self._write(self.old(stat.S_IFREG), b"", os.O_TRUNC)
 
     def chmod(self):
-        path, mode = self.old(stat.S_IFREG, stat.S_IFDIR), self.random.choice([0o600, 0o644, 0o755, 0o700, 0o750])
+        path, mode = self.old(stat.S_IFREG, stat.S_IFDIR), self.random.choice(PERMISSIONS)
         if os.path.isdir(self.at(path)):
             mode |= 0o700
         os.chmod(self.at(path), mode)
         return path, oct(mode)
+
+    def chown(self):
+        path = self.old()
+        if not ROOT:
+            return None
+        os.chown(self.at(path), self.random.choice(OWNERS), self.random.choice(OWNERS), follow_symlinks=False)
+        return path
 
     def utime(self):
         path = self.old(stat.S_IFREG, stat.S_IFDIR)
@@ -198,7 +236,7 @@ class Churn:
     def link(self):
         old, new = self.old(stat.S_IFREG), self.new()
         os.link(self.at(old), self.at(new))
-        if self.random.random() < 0.7:
+        if self.random.random() < (0.3 if self.linked else 0.7):
             os.unlink(self.at(old))  # a rename by hand
         return old, new
 
@@ -208,13 +246,35 @@ class Churn:
         return path
 
     def fifo(self):
-        self.fifos += 1
-        path = self.random.choice(self.directories()) + b"fifo%d" % self.fifos
+        path = self._numbered(b"fifo")
         os.mkfifo(self.at(path))
         return path
 
+    def _numbered(self, kind):
+        self.numbered += 1
+        return self.random.choice(self.directories()) + b"%s%d" % (kind, self.numbered)
+
+    def socket(self):
+        path = self._numbered(b"socket")
+        directory = os.open(self.at(os.path.dirname(path)), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with socket.socket(socket.AF_UNIX) as one:  # its whole path may be too long for an address
+                one.bind(b"/proc/self/fd/%d/%s" % (directory, os.path.basename(path)))
+        finally:
+            os.close(directory)
+        return path
+
+    def device(self):
+        """Nothing that gives bytes without end to whoever takes it for the file that it was."""
+        path = self.new()
+        if not ROOT:
+            return None
+        os.mknod(self.at(path), stat.S_IFCHR | 0o600, self.random.choice(
+            [os.makedev(1, 3), os.makedev(240, self.random.randrange(100))]))
+        return path
+
     def delete(self):
-        path = self.old(stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO)
+        path = self.old(stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR)
         (os.rmdir if stat.S_ISDIR(os.lstat(self.at(path)).st_mode) else os.unlink)(self.at(path))
         return path
 
@@ -225,7 +285,7 @@ class Churn:
 
     def replace(self):
         path = self.old()
-        (shutil.rmtree if stat.S_ISDIR(os.lstat(self.at(path)).st_mode) else os.unlink)(self.at(path))
+        self._remove(self.at(path))
         how = self.random.choice(["file", "directory", "link"])
         if how == "file":
             self._write(path, self.content(), os.O_CREAT)
@@ -238,7 +298,8 @@ class Churn:
 
     def leave(self):
         path = self.old()
-        os.rename(self.at(path), self.outside + b"/%d" % len(os.listdir(self.outside)))
+        self.numbered += 1
+        os.rename(self.at(path), self.outside + b"/%d" % self.numbered)
         return path
 
     def enter(self):
@@ -260,82 +321,3 @@ class Churn:
         os.utime(between, ns=(0, facts.st_mtime_ns))
         os.rename(between, self.at(path))
         return path
-
-
-def _configuration(kind, src, request, tmp_path):
-    """Return (a sync of that kind, where its target is)."""
-    if kind in ("local", "ssh"):
-        target = request.getfixturevalue("place")(kind)
-        return sync(src, target.target, rsync=dict(target.rsync, archive=True)), target.path
-    path = tmp_path / "dst"
-    path.mkdir()
-    if kind == "rsyncssh":
-        ssh = request.getfixturevalue("ssh")
-        return sync_by_ssh(src, ssh.host, path, ssh={"_extra": ssh.options}), path
-    mode, _blank, option = kind.partition(" ")
-    return sync(src, path, mode=mode, **({"direct": {"atomic": True}} if option else {})), path
-
-
-def _play(churn, running, src, path, count, again):
-    """Let it churn; then the trees are equal, and nothing outside them has been touched."""
-    try:
-        churn.run(count)
-        outside = tree(os.fsdecode(churn.outside), archive=True)
-        running.wait_equal(src, path, archive=True, limit=45)
-        running.wait_idle()
-        assert tree(os.fsdecode(churn.outside), archive=True) == outside  # nothing through a link
-    except AssertionError:
-        print("the last operations:\n  " + "\n  ".join(churn.script[-60:]))
-        print("again: LSYNCD_LITE_SEED=%d python3 -m pytest tests/system/test_churn.py -k %s" % (churn.seed, again))
-        raise
-
-
-@pytest.mark.parametrize("kind, seed", [
-    (kind, seed) for kind, seeds in (
-        ("local", "1-2"), ("ssh", "4"), ("direct", "5"), ("direct atomic", "6"), ("rsyncssh", "7"))
-    for seed in _seeds(seeds)])
-def test_random_operations_end_in_equal_trees(kind, seed, src, tmp_path, request, daemon):
-    churn = Churn(src, seed)
-    churn.run(30)
-    table, path = _configuration(kind, src, request, tmp_path)
-    running = daemon(table, settings={"delay": 0.1}, options=["-log", "Exec"])
-    running.wait_equal(src, path, archive=True)
-    count = OPERATIONS if kind in ("local", "ssh") else OPERATIONS * 2 // 3
-    _play(churn, running, src, path, count, "operations and " + kind.split()[0])
-
-
-# trap 14
-@pytest.mark.parametrize("kind, seed", [
-    (kind, seed) for kind, seeds in (("direct", "11"), ("direct atomic", "13"), ("rsyncssh", "14-15"))
-    for seed in _seeds(seeds)])
-def test_random_renames_end_in_equal_trees(kind, seed, src, tmp_path, request, daemon):
-    churn = Churn(src, seed, RENAMES)
-    churn.run(30)
-    table, path = _configuration(kind, src, request, tmp_path)
-    running = daemon(table, settings={"delay": 0.1}, options=["-log", "Exec"])
-    running.wait_equal(src, path, archive=True)
-    _play(churn, running, src, path, OPERATIONS * 2 // 3, "renames and " + kind.split()[0])
-
-
-@pytest.mark.parametrize("seed", _seeds("21"))
-def test_random_renames_while_the_host_comes_and_goes_end_in_equal_trees(seed, src, dst, sshd, daemon):
-    far, churn = sshd(), Churn(src, seed, RENAMES)
-    churn.run(30)
-    running = daemon(sync_by_ssh(src, far.host, dst, ssh={"_extra": far.options}), settings={"delay": 0.1},
-                     options=["-log", "Exec"])
-    churning = threading.Event()
-
-    def come_and_go():
-        pace = random.Random(seed)
-        while not churning.wait(pace.random()):
-            far.stop()
-            churning.wait(pace.random() / 2)
-            far.start()
-    host = threading.Thread(target=come_and_go)
-    host.start()
-    try:
-        churn.run(OPERATIONS * 2 // 3)
-    finally:
-        churning.set()
-        host.join()
-    _play(churn, running, src, dst, 1, "host")
