@@ -255,6 +255,9 @@ class _Builder:
                        else targets.by_rsync(text, mode, rsync.protect_args))
                 if mode not in _ANY_TARGET:
                     _refuse_danger(source, end)
+                elif text and not text.startswith("/") and ":" not in text:
+                    self.warnings.append("%s: %s is relative: commands run in / once the daemon has left the terminal; "
+                                         "write the whole path if it is one" % (places[many], show(text)))
             except ValueError as error:
                 self.errors.append("%s: %s" % (places[many], error))
                 continue

@@ -115,7 +115,7 @@ class Rsync:
             return verdict, "the receiver refuses missing entries; removals go in an rsync of their own"
         if status == 2 and any(_OVERTAKEN in line for line in output):
             return Verdict.AGAIN, "the source changed under rsync's eyes"
-        if status == _STOPPED or status == 23 and any(map(_SKIPPED.match, output)):
+        if status == _STOPPED or status in (0, 23, 24) and any(map(_SKIPPED.match, output)):  # 0: that of an rsync daemon's client
             if job.empties:
                 return Verdict.AGAIN, self.refused_empty
             if self._limit in job.argv:

@@ -13,7 +13,7 @@ import pytest
 pytest.register_assert_rewrite("harness", "servers")
 
 from harness import (  # noqa: E402
-    ROOT, Daemon, Recorder, Rsync, connections, processes, run, sync, sync_by_ssh, wait_for)
+    BY_RSYNC, ROOT, SCRIPT, WAYS, Daemon, Recorder, Rsync, connections, mirroring, processes, run, sync, sync_by_ssh, wait_for)
 from servers import Missing, Rsyncd, Sshd  # noqa: E402
 
 
@@ -151,22 +151,78 @@ def sshd(tmp_path, run_sshd):
 
 
 @pytest.fixture
-def mirror(request, src, dst, daemon):
-    """Start a daemon that mirrors src to dst in a mode, with archive: `mirror(mode, **keys)`.
+def way_to(request, src, tmp_path):
+    """Make the sync that keeps a directory equal to src in one of WAYS: `way_to(way, directory, **keys)`, with archive.
 
-    through: the Sshd of rsyncssh, else the session's; keys are those of the sync, the rest is as for `daemon`.
+    through: the Sshd of ssh and rsyncssh, else the session's.
     """
-    def start(mode, through=None, settings=None, options=("-log", "all"), form="ini", wait=True, prefix=(), **keys):
-        if mode == "rsyncssh":
+    def make(way, path, through=None, rsync=None, **keys):
+        table = dict({"archive": True}, **(rsync or {}))
+        if way in ("ssh", "rsyncssh"):
             through = through or request.getfixturevalue("ssh")
-            table = sync_by_ssh(src, through.host, dst, **dict({"ssh": {"_extra": through.options}}, **keys))
-        else:
-            table = sync(src, dst, mode=mode, **keys)
-            if mode == "rsync":
-                table["rsync"] = dict({"archive": True}, **keys.get("rsync", {}))
-        return daemon(table, settings=dict({"delay": 0.1}, **(settings or {})), options=options, form=form, wait=wait,
-                      prefix=prefix)
+        if way == "rsyncssh":
+            return sync_by_ssh(src, through.host, path, rsync=table, **dict({"ssh": {"_extra": through.options}}, **keys))
+        if way == "ssh":
+            return sync(src, "%s:%s" % (through.host, path), rsync=table, **dict({"ssh": {"_extra": through.options}}, **keys))
+        if way == "rsyncd":
+            return sync(src, "rsync://127.0.0.1:%d/all%s" % (request.getfixturevalue("rsyncd").port, path), rsync=table, **keys)
+        if way == "exec":
+            return mirroring(src, path, True, **dict({"exitcodes": {"1": "again", "137": "again"}}, **keys))
+        if way == "script":
+            (tmp_path / "mirror.py").write_text(SCRIPT)
+            return sync(src, path, mode="script", script=str(tmp_path / "mirror.py"), rsync=table, **keys)
+        if way == "rsync":
+            return sync(src, path, rsync=table, **keys)
+        keys = dict({"mode": "direct"}, **keys)
+        if way == "atomic":
+            keys["direct"] = {"atomic": True}
+        if way == "without-rsync":
+            rsync = dict({"binary": "/there/is/no/rsync"}, **(rsync or {}))
+        return sync(src, path, **keys, **({"rsync": rsync} if rsync else {}))
+    return make
+
+
+@pytest.fixture
+def mirror(dst, daemon, way_to):
+    """Start a daemon that mirrors src to dst in one of WAYS: `mirror(way, **keys)`; keys are those of `way_to` and of `daemon`."""
+    def start(way, settings=None, options=("-log", "all"), form="ini", wait=True, prefix=(), **keys):
+        return daemon(way_to(way, dst, **keys), settings=dict({"delay": 0.1}, **(settings or {})), options=options, form=form,
+                      wait=wait, prefix=prefix)
     return start
+
+
+@pytest.fixture
+def mirrors(tmp_path, daemon, way_to):
+    """Start a daemon that mirrors src in several WAYS: `mirrors(*ways, **keys)`; `.targets` is {way: directory}, syncs are named so.
+
+    within: where the directories are; own: {way: further keys}; the rest is as for `mirror`.
+    """
+    def start(*ways, within=None, own=None, settings=None, options=("-log", "all"), form="ini", wait=True, prefix=(), before=None,
+              **keys):
+        targets = {way: (within or tmp_path / "to") / way for way in ways or WAYS}
+        for target in targets.values():
+            target.mkdir(parents=True)
+            if before is not None:
+                before(target)
+        syncs = []
+        for way, target in targets.items():
+            more = dict((own or {}).get(way, {}))
+            more["rsync"] = dict(keys.get("rsync", {}), **more.get("rsync", {}))
+            syncs.append(way_to(way, target, **dict(dict(keys, name=way), **more)))
+        running = daemon(*syncs, settings=dict({"delay": 0.1}, **(settings or {})), options=options, form=form, wait=wait,
+                         prefix=prefix)
+        running.targets = targets
+        return running
+    return start
+
+
+@pytest.fixture
+def obedient(rsync):
+    """Return ({way: an Rsync}, the `own` keys that make them its rsync): those of BY_RSYNC that are asked for."""
+    def make(*ways):
+        binaries = {way: rsync(way) for way in ways or BY_RSYNC}
+        return binaries, {way: {"rsync": {"binary": binary.path}} for way, binary in binaries.items()}
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -167,6 +167,39 @@ def sync_by_actions(source, target=None, name=None, **keys):
     return table
 
 
+# The commands of a mirror of mode exec.
+COPY = "cp -aT --remove-destination ^sourcePathname ^targetPathname"
+DIRECTORY = "chmod --reference=^sourcePathname ^targetPathname"
+
+
+def mirroring(source, target, moves, **keys):
+    """Return a sync that keeps target equal to source by nothing but actions that each trust those before them."""
+    actions = {
+        "onStartup": "rm -rf ^target && cp -a ^source ^target",
+        "onCreate": "case ^path in */) mkdir -p ^targetPathname && %s ;; *) %s ;; esac" % (DIRECTORY, COPY), "onModify": COPY,
+        "onAttrib": "case ^path in */) %s ;; *) %s ;; esac" % (DIRECTORY, COPY), "onDelete": "rm -rf ^targetPathname"}
+    if moves:
+        actions["onMove"] = "mv -fT ^o.targetPathname ^d.targetPathname"
+    return sync_by_actions(source, target, **dict(actions, **keys))
+
+
+# A mirror of mode script, by what mode rsync does.
+SCRIPT = """
+def on_startup(sync): return default.rsync(sync)
+def on_create(event): return default.rsync(event)
+on_modify = on_attrib = on_delete = on_create
+def on_move(origin, destination): return default.rsync(destination)
+"""
+
+
+# The ways in which a mirror can be kept, for the fixtures `mirror` and `mirrors`: the modes, and what makes a difference in them.
+WAYS = ("rsync", "ssh", "rsyncd", "rsyncssh", "direct", "atomic", "without-rsync", "exec", "script")
+BY_RSYNC = ("rsync", "ssh", "rsyncd", "rsyncssh", "script")  # run it for each change
+BY_CP = ("direct", "atomic", "without-rsync", "exec")
+LASTING = WAYS[:7]                                            # make places equal; the others tell of events
+NOT_EXEC = tuple(way for way in WAYS if way != "exec")        # whose commands are the user's
+
+
 # ---- what commands of the user's were told ------------------------------------------------------
 
 def teller(where, *words):
@@ -389,6 +422,21 @@ class Daemon:
                   lambda: "equal trees\n  " + "\n  ".join(differences(tree(source, archive), tree(target, archive))),
                   limit)
 
+    def wait_same(self, source, targets, archive=False, limit=LIMIT):
+        """Wait until all of {way: directory} are as the source is."""
+        wrong = {}
+
+        def look():
+            wrong.clear()
+            ours = tree(source, archive)
+            for way, target in targets.items():
+                theirs = tree(target, archive)
+                if theirs != ours:
+                    wrong[way] = differences(ours, theirs)
+            return not wrong
+        self.wait(look, lambda: "equal trees" + "".join("\n  %s\n    %s" % (way, "\n    ".join(lines[:8]))
+                                                       for way, lines in wrong.items()), limit)
+
     def wait_path(self, path, text=None, limit=LIMIT):
         """Wait until a path exists, with `text` in it if given."""
         path = Path(str(path))
@@ -398,13 +446,14 @@ class Daemon:
     def wait_gone(self, path, limit=LIMIT):
         self.wait(lambda: not os.path.lexists(str(path)), "%s gone" % path, limit)
 
-    def fence(self, source, target):
+    def fence(self, source, *targets):
         """Make two changes one after the other and see both arrive: what came before them is done with."""
         for _ in range(2):  # the second travels in a batch that began after the first one's had ended
             self.fences += 1
             name = "~fence%d" % self.fences
             (Path(str(source)) / name).write_text(name)
-            self.wait_path(Path(str(target)) / name, name)
+            for target in targets:
+                self.wait_path(Path(str(target)) / name, name)
 
     def kill(self, number):
         self.process.send_signal(number)
@@ -530,6 +579,7 @@ printf '%%s\\0' "$@" > $cd_/new.$$
 mv $cd_/new.$$ $cd_/call.$$
 if [ -e $cd_/fail ]; then
     read code < $cd_/fail
+    [ "$code" = KILL ] && kill -KILL $$
     echo "told to fail with $code" >&2
     exit $code
 fi
@@ -558,7 +608,8 @@ class Recorder:
         return [[os.fsdecode(arg) for arg in path.read_bytes().split(b"\0")[:-1]] for path in calls]
 
     def fail(self, code):
-        (self.folder / "fail").write_text("%d\n" % code)
+        """Fail with `code` ("KILL": be killed) without doing anything, until `recover`."""
+        (self.folder / "fail").write_text("%s\n" % code)
 
     def recover(self):
         (self.folder / "fail").unlink()

@@ -122,7 +122,7 @@ class Sshd(Server):
 
 
 class Rsyncd(Server):
-    """An rsync daemon: modules `data` (all allowed) and `keep` (refuses deletions), both on `.folder`."""
+    """An rsync daemon: modules `data` (all allowed) and `keep` (refuses deletions), both on `.folder`; `all` is all there is."""
 
     def __init__(self, folder, data=None, chroot=False):
         """data: the directory of the modules; default: one that is made in the folder.
@@ -133,7 +133,8 @@ class Rsyncd(Server):
         self.folder.mkdir(exist_ok=True)
         lines = ["use chroot = %s" % ("yes" if chroot else "no"), "munge symlinks = no", "read only = no", "log file = %s/log" % folder,
                  "lock file = %s/lock" % folder] + ["uid = root", "gid = root"] * ROOT
-        lines += ["[data]", "path = %s" % self.folder, "[keep]", "path = %s" % self.folder, "refuse options = delete", ""]
+        lines += ["[data]", "path = %s" % self.folder, "[keep]", "path = %s" % self.folder, "refuse options = delete",
+                  "[all]", "path = /", ""]  # from any other, absolute links would arrive as relative ones
         (folder / "conf").write_text("\n".join(lines))
         self.start()
 

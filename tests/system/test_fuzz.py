@@ -16,6 +16,7 @@ SEEDS = {"rsync": 383, "links": 178, "ssh": 124, "rsyncd": 326, "rsyncssh": 117,
 ROUNDS, OPERATIONS = 3, 100
 
 
+# trap 14
 @pytest.mark.parametrize("kind", KINDS)
 def test_random_operations_among_random_faults_end_in_equal_trees(kind, tmp_path, request, run_sshd):
     seed = int(os.environ.get("LSYNCD_LITE_SEED", SEEDS[kind]))

@@ -4,13 +4,12 @@ import os
 import re
 import shutil
 import signal
-import time
 
 import pytest
 
-from harness import make, names, sync, sync_by_actions, wait_for
+from harness import make, names, sync, sync_by_actions
 
-MODES = ["rsync", "rsyncssh", "direct"]
+MODES = ["rsync", "rsyncd", "rsyncssh", "direct"]
 
 
 def status_text(running):
@@ -123,6 +122,7 @@ def test_release_says_what_is_wrong(src, dst, daemon, cli, tmp_path):
 
 # ---- requireMarker -----------------------------------------------------------------------------
 
+# trap 7, 32
 @pytest.mark.parametrize("mode", MODES)
 def test_nothing_is_mirrored_while_the_marker_is_missing(mode, src, dst, mirror):
     make(src, ".here", "a", "b")
@@ -171,6 +171,7 @@ def obedient(folder, hang):
     return str(path)
 
 
+# trap 24
 @pytest.mark.parametrize("hang", ["exec sleep 1000", "sleep 1000 & wait", "kill -STOP $$", "trap '' TERM; while :; do sleep 1000; done"],
                          ids=["sleeps", "waits for a grandchild", "is stopped", "does not listen"])
 def test_a_job_that_stands_still_is_ended_with_all_it_started_and_tried_again(hang, src, dst, tmp_path, daemon):
@@ -205,6 +206,7 @@ def test_a_slow_transfer_is_progress(src, dst, daemon):
     assert "nothing moved" not in running.log()
 
 
+# trap 24
 def test_an_action_that_hangs_is_ended_too(src, tmp_path, daemon):
     (tmp_path / "hang").touch()
     running = daemon(sync_by_actions(src, jobTimeout=1, onCreate="test -e %s/hang && exec sleep 1000; : > %s/did" % (tmp_path, tmp_path)))
@@ -238,23 +240,6 @@ def test_a_job_that_waits_for_a_fifo_is_ended_without_a_word(src, dst, tmp_path,
 # ---- by the clock ------------------------------------------------------------------------------
 
 # trap 21
-@pytest.mark.parametrize("keys", [{"fullSyncInterval": 1}, {"crontab": ["*/2 * * * * *"]}], ids=["interval", "crontab"])
-@pytest.mark.parametrize("mode", MODES)
-def test_full_syncs_by_the_clock_mend_a_target_while_files_keep_changing(mode, keys, src, dst, mirror):
-    make(src, "a", "d/b")
-    running = mirror(mode, **keys)
-    running.wait_equal(src, dst)
-    for turn in range(2):
-        (dst / "d/b").write_text("drifted")
-        (dst / ("theirs%d" % turn)).write_text("x")
-
-        def mended():
-            make(src, "busy", text=str(time.monotonic()))
-            return (dst / "d/b").read_text() == "d/b" and not (dst / ("theirs%d" % turn)).exists()
-        wait_for(mended, "the target to be mended")
-        running.wait_log("sync1: time for a full sync")
-
-
 def test_start_up_actions_come_again_by_the_clock(src, tmp_path, daemon):
     running = daemon(sync_by_actions(src, fullSyncInterval=0.5, onStartup="echo >> %s/starts" % tmp_path))
     running.wait(lambda: len((tmp_path / "starts").read_text()) >= 3, "three starts")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import LOG_LINE, ROOT, make, names, sync, sync_by_ssh, tree, wait_for
-from test_traps import HOSTILE, RENAMES, _replace as become
+from harness import LASTING, LOG_LINE, ROOT, make, names, sync, sync_by_ssh, tree, wait_for
+from test_traps import HOSTILE, RENAMES, become
 
 both = pytest.mark.parametrize("mode", ["direct", "rsyncssh"])
 
@@ -210,26 +210,6 @@ def test_names_of_every_kind_are_written_renamed_and_deleted(mode, src, dst, mir
 # ---- renames -----------------------------------------------------------------------------------
 
 # trap 14
-@pytest.mark.parametrize("read", ["as they happen", "afterwards"])
-@both
-def test_renames_of_every_kind_end_equal(mode, read, src, dst, mirror):
-    for operations in RENAMES:
-        make(src / operations.__name__, "a", "b", "d/x", "d/y", "d/sub/z", "empty/")
-    running = mirror(mode)
-    if read == "afterwards":  # every path an event tells of may be another by then
-        running.kill(signal.SIGSTOP)
-    for operations in RENAMES:
-        operations(src / operations.__name__)
-    running.kill(signal.SIGCONT)
-    running.wait_equal(src, dst, archive=True)
-    running.wait_idle()
-    for path, _entry in sorted(tree(src).items()):  # every directory is watched under its new name
-        if (src / os.fsdecode(path)).is_dir():
-            make(src / os.fsdecode(path), "seen")
-    running.wait_equal(src, dst, archive=True)
-
-
-# trap 14
 @both
 def test_each_rename_on_its_own_ends_equal(mode, src, dst, mirror):
     for operations in RENAMES:
@@ -267,41 +247,6 @@ def test_hundreds_of_renames_at_once_are_done_in_order(mode, src, dst, mirror):
     running.wait_equal(src, dst, archive=True)
     assert inodes(dst) == {"%d%s" % (number + 1, end): before["%d%s" % (number, end)]
                            for number in range(200) for end in ("", "/f")}
-    running.wait_idle()
-
-
-# trap 5
-@both
-def test_a_file_replaced_by_one_of_the_same_size_and_time_is_mirrored(mode, src, dst, mirror):
-    make(src, "a", "b", "c", "d", "old/x")
-    for name in ("a", "b", "c", "d", "old/x"):
-        make(src, name, text=name[-1].upper())
-        os.utime(str(src / name), (0, 1234567890))
-    make(src.parent / "outside", "e", "new/x", text="E")
-    for name in ("e", "new/x"):
-        os.utime(str(src.parent / "outside" / name), (0, 1234567890))
-    running = mirror(mode)
-    os.rename(str(src / "a"), str(src / "b"))
-    for old, new in (("c", "t"), ("d", "c"), ("t", "d")):
-        os.rename(str(src / old), str(src / new))
-    os.rename(str(src.parent / "outside/e"), str(src / "a"))
-    os.rename(str(src / "old"), str(src.parent / "away"))
-    os.rename(str(src.parent / "outside/new"), str(src / "old"))
-    running.wait_equal(src, dst, archive=True)
-
-
-# trap 16
-@both
-def test_what_the_target_lacks_and_is_renamed_is_transferred(mode, src, dst, mirror):
-    make(src, "f", "d/x", "d/sub/y", "g/h/z", "stays")
-    running = mirror(mode)
-    (dst / "f").unlink()
-    shutil.rmtree(str(dst / "d"))
-    shutil.rmtree(str(dst / "g/h"))
-    os.rename(str(src / "f"), str(src / "f2"))
-    os.rename(str(src / "d"), str(src / "d2"))
-    os.rename(str(src / "g/h"), str(src / "h"))
-    running.wait_equal(src, dst, archive=True)
     running.wait_idle()
 
 
@@ -354,54 +299,10 @@ def test_delete_decides_when_the_target_loses_what_the_source_lost(mode, delete,
 
 # ---- what is left out --------------------------------------------------------------------------
 
-# trap 33, 34
-@both
-@pytest.mark.parametrize("how", ["exclude", "filter"])
-def test_what_is_excluded_stays_out_and_what_is_theirs_stays(mode, how, src, dst, mirror):
-    rules = ["*.key", "/vendor/", "cache"] if how == "exclude" else ["+ /ok.key", "- *.key", "- /vendor/", "- cache"]
-    make(src, "a", "s.key", "d/s.key", "d/ok", "d/e/ok", "vendor/x", "d/vendor/y", "cache/z")
-    make(dst, "theirs.key")
-    running = mirror(mode, **{how: rules})
-    assert names(dst) == {"a", "d/", "d/ok", "d/e/", "d/e/ok", "d/vendor/", "d/vendor/y", "theirs.key"}
-    make(dst, "d/e/theirs.key")
-    shutil.rmtree(str(src / "d"))
-    running.wait_gone(dst / "d/ok")
-    running.fence(src, dst)
-    assert {name for name in names(dst) if "fence" not in name} == {"a", "d/", "d/e/", "d/e/theirs.key", "theirs.key"}
-
-    make(src, "d/s.key", "d/ok", "vendor/x", text="again")  # made anew
-    make(src.parent / "outside", "in/s.key", "in/ok", "in/cache/x", "in/vendor/y")
-    os.rename(str(src.parent / "outside/in"), str(src / "in"))  # moved in
-    running.wait_path(dst / "d/ok", "again")
-    running.wait_path(dst / "in/ok")
-    running.fence(src, dst)
-    assert {name for name in names(dst) if "fence" not in name} == {
-        "a", "d/", "d/e/", "d/e/theirs.key", "theirs.key", "d/ok", "in/", "in/ok", "in/vendor/", "in/vendor/y"}
-
-
 # ---- what is in the way on the target ----------------------------------------------------------
 
 KINDS = ["directory link", "link directory", "file directory", "directory file", "directory link directory",
          "link file link", "file directory file link directory", "directory fifo directory", "link directory link"]
-
-
-# trap 13
-@both
-def test_a_change_of_type_arrives_and_nothing_else_is_touched(mode, src, dst, mirror):
-    outside = make(src.parent / "outside", "f", "deep/g", "precious")
-    for kinds in KINDS:
-        become(src / kinds, kinds.split()[0], outside)
-    running = mirror(mode)
-    before = tree(outside, archive=True)
-    for kinds in KINDS:
-        for kind in kinds.split()[1:]:  # in one delay
-            become(src / kinds, kind, outside)
-    running.wait_equal(src, dst, archive=True)
-    for step in range(5):
-        for kinds in KINDS:  # and each on its own
-            become(src / kinds, kinds.split()[step % len(kinds.split())], outside)
-        running.wait_equal(src, dst, archive=True)
-    assert tree(outside, archive=True) == before
 
 
 # trap 18
@@ -475,8 +376,7 @@ def _cases():
 
 
 # trap 13
-@both
-@pytest.mark.parametrize("to", ["directory", "nothing"])
+@pytest.mark.parametrize("mode, to", [(mode, "directory") for mode in LASTING] + [("direct", "nothing"), ("rsyncssh", "nothing")])
 def test_nothing_outside_the_target_is_touched_through_a_link_there(mode, to, src, dst, mirror):
     outside = src.parent / "outside"
     for name in _cases():
@@ -587,23 +487,6 @@ def test_nothing_elsewhere_is_touched_while_a_directory_of_the_target_becomes_a_
 # ---- failures ----------------------------------------------------------------------------------
 
 # trap 1, 18
-@both
-def test_a_file_that_cannot_be_read_waits_and_the_others_are_mirrored(mode, src, dst, mirror, obeys_modes):
-    make(src, "a", "d/x")
-    running = mirror(mode, prefix=obeys_modes)
-    make(src, "secret", "b", "d/y")
-    os.chmod(str(src / "secret"), 0)
-    running.wait_path(dst / "b")
-    running.wait_path(dst / "d/y")
-    running.wait_status("sync1", state="waiting", last_error=bool)
-    make(src, "c")
-    running.wait_path(dst / "c")
-    os.chmod(str(src / "secret"), 0o644)
-    running.wait_equal(src, dst, archive=True)
-    running.wait_status("sync1", state="idle", last_error=None)
-
-
-# trap 1, 18
 @pytest.mark.parametrize("atomic", [False, True], ids=["in place", "atomic"])
 def test_what_does_not_fit_on_the_target_is_copied_when_it_does(atomic, src, small_disk, daemon):
     make(src, "a")
@@ -618,36 +501,6 @@ def test_what_does_not_fit_on_the_target_is_copied_when_it_does(atomic, src, sma
     shutil.rmtree(str(small_disk / "ballast"))
     running.wait_equal(src, small_disk)
     running.wait_status("sync1", state="idle", last_error=None)
-
-
-# trap 18
-def test_a_cp_that_fails_keeps_its_entries(src, dst, mirror, recorder):
-    make(src, "a")
-    cp = recorder("cp")
-    running = mirror("direct", prefix=cp.before())
-    cp.fail(1)
-    make(src, "b", "d/c")
-    report = running.wait_status("sync1", state="waiting", last_error=bool, next_try=bool)["sync1"]
-    assert report.delays > 0
-    assert cp.calls() and not (dst / "b").exists()
-    cp.recover()
-    running.wait_equal(src, dst, archive=True)
-    running.wait_status("sync1", state="idle", last_error=None, delays=0)
-
-
-# trap 11
-def test_a_file_written_while_it_is_copied_is_copied_again(src, dst, mirror, recorder):
-    make(src, "a")
-    cp = recorder("cp")
-    running = mirror("direct", prefix=cp.before())
-    cp.hold()
-    make(src, "a", text="first")
-    running.wait(cp.held, "the copy to be done")
-    make(src, "a", text="second")
-    running.wait_status("sync1", delays=lambda number: number > 0, in_flight="1")
-    cp.release()
-    running.wait_path(dst / "a", "second")
-    running.wait_idle()
 
 
 @both
@@ -685,18 +538,6 @@ def test_a_target_that_vanishes_is_made_again_or_waited_for(mode, src, dst, mirr
     running.wait_status("sync1", state="idle", last_error=None)
 
 
-# trap 7
-def test_a_source_that_vanishes_leaves_the_target_alone(src, dst, mirror):
-    make(src, "a", "d/b")
-    running = mirror("direct")
-    os.rename(str(src), str(src.parent / "away"))
-    running.wait_status("sync1", state="no source")
-    assert names(dst) == {"a", "d/", "d/b"}
-    os.rename(str(src.parent / "away"), str(src))
-    make(src, "c")
-    running.wait_equal(src, dst)
-
-
 # ---- speed, order and the daemon's end ---------------------------------------------------------
 
 # trap 8
@@ -714,73 +555,6 @@ def test_what_is_pending_at_term_is_done_first(mode, src, dst, mirror):
     assert inodes(dst)["new/x"] == before["old/x"]
 
 
-# trap 9
-def test_an_overflown_kernel_queue_ends_equal(src, dst, mirror):
-    queue = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    if queue > 100000:
-        pytest.skip("fs.inotify.max_queued_events is %d: too many events to make" % queue)
-    make(src, "a", "b", "d/gone", "e/x")
-    running = mirror("direct")
-    running.kill(signal.SIGSTOP)
-    os.rename(str(src / "a"), str(src / "early"))
-    for number in range(queue // 2 + 100):  # two in turn, or the kernel makes one event of them
-        for path in ("b", "early"):
-            os.utime(str(src / path), ns=(number, number))
-    make(src, "late/x/y", "d/z")  # after the queue was full
-    os.rename(str(src / "e"), str(src / "d/e"))
-    os.unlink(str(src / "d/gone"))
-    running.kill(signal.SIGCONT)
-    running.wait_equal(src, dst, archive=True)
-    running.wait_log("(?i)overflow")
-    make(src, "late/x/more", "d/e/more")  # what was made unseen is watched
-    running.wait_equal(src, dst, archive=True)
-
-
-# trap 10
-@both
-def test_every_file_of_a_deep_tree_made_at_full_speed_arrives(mode, src, dst, mirror):
-    running = mirror(mode, delay=0.05)
-    for number in range(60):
-        path = src / str(number)
-        for level in "defghijk":
-            path /= level
-            os.makedirs(str(path))
-            (path / "file").write_text(str(path))
-    running.wait_equal(src, dst, archive=True)
-
-
-# trap 12
-def test_a_new_file_is_not_mirrored_before_it_is_closed(src, dst, mirror):
-    running = mirror("direct")
-    with open(str(src / "slow"), "w") as file:
-        file.write("half")
-        file.flush()
-        running.fence(src, dst)
-        assert not (dst / "slow").exists()
-        os.rename(str(src / "slow"), str(src / "renamed"))  # open still
-        running.fence(src, dst)
-        file.write(", whole")
-    running.wait_path(dst / "renamed", "half, whole")
-    running.wait_equal(src, dst)
-
-
-# trap 15
-@both
-def test_a_directory_that_left_the_source_is_not_watched_any_more(mode, src, dst, mirror):
-    make(src, "a/b/f", "c")
-    running = mirror(mode)
-    out = src.parent / "out"
-    os.rename(str(src / "a"), str(out))
-    make(src, "a/b/f", text="new")
-    running.wait_path(dst / "a/b/f", "new")
-    (out / "b/f").unlink()
-    make(out, "b/other")
-    running.fence(src, dst)
-    running.wait_equal(src, dst)
-    os.rename(str(out), str(src / "back"))  # and in again, under another name
-    running.wait_equal(src, dst)
-
-
 @both
 def test_a_reload_forgets_nothing_that_was_pending(mode, src, dst, mirror):
     make(src, "a", "d/x", "f")
@@ -795,12 +569,12 @@ def test_a_reload_forgets_nothing_that_was_pending(mode, src, dst, mirror):
 
 
 # trap 40
-@both
+@pytest.mark.parametrize("mode", ["direct", "without-rsync", "rsyncssh"])
 def test_two_daemons_that_mirror_to_each_other_settle(mode, src, dst, mirror, daemon, request):
     make(src, "a", "d/b", "f", "gone")
     first = mirror(mode, delete="running")
-    if mode == "direct":
-        table = sync(dst, src, mode=mode, delete="running")
+    if mode != "rsyncssh":
+        table = sync(dst, src, mode="direct", delete="running")
     else:
         ssh = request.getfixturevalue("ssh")
         table = sync_by_ssh(dst, ssh.host, src, ssh={"_extra": ssh.options}, delete="running")
@@ -942,6 +716,7 @@ def _without_rsync(folder, tools):
     return str(folder)
 
 
+# trap 4, 13, 19, 20, 36
 @pytest.mark.parametrize("atomic", [False, True], ids=["in place", "atomic"])
 @pytest.mark.parametrize("tools", ["coreutils", "busybox"])
 def test_it_all_works_without_rsync(tools, atomic, tmp_path, src, dst, mirror):

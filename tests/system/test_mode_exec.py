@@ -7,15 +7,14 @@ import os
 import re
 import shutil
 import signal
-import stat
 import time
 from pathlib import Path
 
 import pytest
 
-from harness import LOG_LINE, make, sync_by_actions, teller, told, tree
+from harness import LOG_LINE, make, mirroring, sync_by_actions, teller, told, tree
 from churn import MIXED, RENAMES as CHURN_RENAMES, Churn
-from test_traps import HOSTILE, RENAMES, _replace as become
+from test_traps import HOSTILE, RENAMES, become
 
 EVENTS = ("Create", "Modify", "Attrib", "Delete", "Move")
 OF_SYNC = ("source", "target")
@@ -111,12 +110,12 @@ def test_without_a_target_and_for_some_events_only(tmp_path, src, daemon):
     assert "Error" not in running.log()
 
 
-# trap 4, 36, 37
 EVIL = HOSTILE + [b"'; touch pwned; '", b'"; touch pwned; "', b"'\"'\"; touch pwned;", b"$(touch${IFS}pwned)", b"`touch pwned`",
                   b"\ntouch pwned\n", b") touch pwned; (", b"^path", b"^source^target", b"$1", b"${1}", b"\\", b"\\\\n", b"-n",
                   b"EOF", b"#", b"# touch pwned", b"\\$(touch pwned)", b"a  *", b"\r", b"> pwned", b"a\n\n"]
 
 
+# trap 4, 36, 37
 def test_names_of_every_kind_are_data_in_every_quoting(tmp_path, src, daemon):
     shell, program = tmp_path / "shell", tmp_path / "program"
     (tmp_path / "tell").write_text("#!/bin/sh\nprintf '%%s\\0' $# \"$@\" >> %s\n" % program)
@@ -176,6 +175,7 @@ def test_names_of_every_kind_are_data_in_every_quoting(tmp_path, src, daemon):
     assert not [line for line in running.log().split("\n") if line and not LOG_LINE.fullmatch(line)]
 
 
+# trap 36
 def test_a_value_in_the_text_of_another_shell_is_refused(tmp_path, src, cli):
     conf = tmp_path / "conf"
     for action in ("/bin/sh -c 'echo ^pathname'", '/usr/bin/env bash -c "echo ^pathname"'):
@@ -187,20 +187,6 @@ def test_a_value_in_the_text_of_another_shell_is_refused(tmp_path, src, cli):
 
 
 # ---- a mirror of actions -----------------------------------------------------------------------
-
-COPY = "cp -aT --remove-destination ^sourcePathname ^targetPathname"
-DIRECTORY = "chmod --reference=^sourcePathname ^targetPathname"
-
-
-def mirroring(src, dst, moves, **keys):
-    """Return a sync that keeps dst equal to src by nothing but actions that each trust those before them."""
-    if moves:
-        keys["onMove"] = "mv -fT ^o.targetPathname ^d.targetPathname"
-    return sync_by_actions(
-        src, dst, onStartup="rm -rf ^target && cp -a ^source ^target",
-        onCreate="case ^path in */) mkdir -p ^targetPathname && %s ;; *) %s ;; esac" % (DIRECTORY, COPY), onModify=COPY,
-        onAttrib="case ^path in */) %s ;; *) %s ;; esac" % (DIRECTORY, COPY), onDelete="rm -rf ^targetPathname", **keys)
-
 
 def kept(root):
     """Return what the actions keep: all but the times of directories, and the root itself."""
@@ -220,6 +206,7 @@ def wait_kept(running, src, *targets, limit=30):
     running.wait(lambda: all(kept(src) == kept(target) for target in targets), what, limit)
 
 
+# trap 13, 14
 def test_a_mirror_of_actions_only_ends_equal(tmp_path, src, daemon):
     outside = make(tmp_path / "outside", "f", "deep/g", "precious")
     variants = [(True, 0, 4), (True, 1, 1), (False, 0, 1), (False, 1, 4)]  # onMove, delay, maxProcesses
@@ -318,6 +305,7 @@ def test_random_operations_end_in_equal_trees(kind, seed, tmp_path, src, daemon)
 
 # ---- order -------------------------------------------------------------------------------------
 
+# trap 10, 14
 def test_a_directory_is_told_of_before_what_is_in_it(tmp_path, src, daemon):
     where = tmp_path / "told"
     make(tmp_path / "new", "sub/old", "sub/deep/old")
@@ -421,6 +409,7 @@ def test_related_paths_are_told_in_order_and_others_at_the_same_time(tmp_path, s
     assert most == 4 and not open_now
 
 
+# trap 1, 11
 def test_out_of_order_ends_lose_nothing(tmp_path, src, daemon):
     where, folder = tmp_path / "told", tmp_path
     fails = "if [ ^pathname = slow ]; then while [ -e %s/hold ]; do sleep 0.03; done; " % folder
@@ -442,6 +431,7 @@ def test_out_of_order_ends_lose_nothing(tmp_path, src, daemon):
 
 # ---- exit statuses -----------------------------------------------------------------------------
 
+# trap 1, 3, 22
 def test_what_exit_statuses_come_to(tmp_path, src, daemon):
     ends = {"ok": "exit 5", "unlisted": "exit 7", "again": "[ -e %s/mended ] || exit 3" % tmp_path,
             "die": "[ -e %s/mended ] || exit 4" % tmp_path, "killed": "[ -e %s/mended ] || kill -KILL $$" % tmp_path}
@@ -540,6 +530,7 @@ def test_one_pass_runs_the_start_ups_and_tells_whether_they_worked(tmp_path, src
 
 # ---- what is told of, and when -----------------------------------------------------------------
 
+# trap 33, 34
 def test_what_is_excluded_is_not_told_of(tmp_path, src, daemon):
     where, moves = tmp_path / "told", tmp_path / "moves"
     make(src, "plain", "b.tmp", "hidden/f", "d/f", "d/f.tmp")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import LOG_LINE, make, sync, tree, wait_for
-from test_traps import HOSTILE, RENAMES, _replace as become
+from harness import LOG_LINE, make, sync, tree
+from test_traps import HOSTILE, RENAMES, become
 
 # What scripts of tests begin with: tell("NAME", …) appends a line.
 TELL = """
@@ -144,6 +144,7 @@ VARIANTS = {
 }
 
 
+# trap 13, 14
 def test_every_way_to_write_a_mirror_ends_equal(tmp_path, src, scripts, daemon):
     """With hooks around each job in half of them, one or four jobs at a time, and none of our descriptors lost."""
     outside = make(tmp_path / "outside", "f", "deep/g", "precious")
@@ -187,6 +188,7 @@ def test_every_way_to_write_a_mirror_ends_equal(tmp_path, src, scripts, daemon):
     assert errors(running) == [] and descriptors(running) == before
 
 
+# trap 4, 36, 37
 def test_names_of_every_kind_arrive_and_forge_no_line(tmp_path, src, dst, scripts, daemon):
     code = OWN.replace("def on_create(event):\n", "def on_create(event):\n    log('Normal', 'made ' + event.path)\n")
     code += OWN_MOVES + "def collect(job, status): log('Info', repr(job.argv))\n"
@@ -259,6 +261,7 @@ def action(inbox):
 NEEDS = {"on-modify": "Modify m", "on-attrib": "Attrib t", "on-delete": "Delete d", "on-move": "Move place"}
 
 
+# trap 22
 def test_a_script_that_raises_fails_its_sync_until_it_is_mended(src, dst, scripts, daemon):
     """Each in its own sync; others go on; SIGHUP takes the new code, though the configuration is the same."""
     make(src, "m", "t", "d", "origin")
@@ -437,6 +440,7 @@ def test_what_waits_for_nothing_burns_nothing(src, scripts, daemon):
     assert used(running) - before < 0.15 * (time.monotonic() - began) + 0.1
 
 
+# trap 8
 @pytest.mark.parametrize("hold", [False, True])
 def test_what_is_pending_at_term_is_done(hold, src, dst, scripts, daemon):
     code = """
@@ -496,6 +500,7 @@ def test_onepass_runs_the_start_up_only(tmp_path, src, dst, scripts, cli):
     assert {path for path in tree(dst)} == {b"a", b"d", b"d/b"}
 
 
+# trap 9
 def test_an_overflown_kernel_queue_runs_the_start_up_again(src, dst, scripts, daemon):
     queue = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if queue > 100000:

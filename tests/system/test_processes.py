@@ -27,28 +27,6 @@ def test_the_exit_status_tells_the_signal(number, status, src, dst, daemon):
     assert daemon(sync(src, dst)).stop(number) == status
 
 
-# trap 8
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
-def test_what_is_pending_when_a_signal_ends_the_daemon_is_sent_first(number, src, dst, daemon):
-    make(src, "a", "gone", "old/x")
-    running = daemon(sync(src, dst, delay=600))
-    make(src, "b", "d/c")
-    os.unlink(str(src / "gone"))
-    os.rename(str(src / "old"), str(src / "new"))
-    running.wait_status("sync1", delays=lambda number: number > 0)
-    assert running.stop(number) == 128 + number
-    running.wait_equal(src, dst)
-
-
-# trap 8
-def test_a_change_made_just_before_term_is_sent(src, dst, daemon):
-    make(src, "a")
-    running = daemon(sync(src, dst, delay=600))
-    make(src, "b")
-    assert running.stop() == 143
-    assert (dst / "b").exists()
-
-
 def test_term_waits_for_the_rsync_that_runs(src, dst, daemon, rsync):
     make(src, "a")
     binary = rsync()

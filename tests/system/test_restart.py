@@ -1,16 +1,11 @@
 """From one run to the next: what could not be sent is kept, and nothing that a run has left is lost."""
 
 import os
-import re
-import shutil
 import signal
-import subprocess
 
 import pytest
 
 from harness import make, names, sync, sync_by_actions, wait_for
-
-MODES = ["rsync", "rsyncssh", "direct"]
 
 
 @pytest.fixture
@@ -24,27 +19,6 @@ def again(running, *options):
     running.statusfile.unlink()
     running.start("-nodaemon", "-log", "all", *options, running.conf)
     return running
-
-
-# trap 8
-@pytest.mark.parametrize("mode", MODES)
-def test_what_could_not_be_sent_before_the_end_is_sent_by_the_next_run(mode, src, dst, mirror, keeping):
-    make(src, "a", "d/b", "gone", "old/x")
-    running = mirror(mode, settings=keeping, rsync={"archive": True})
-    running.wait_equal(src, dst)
-    running.configure_init_off()
-    os.rename(str(dst), str(dst) + ".away")  # the target is not there
-    make(src, "a", "new/c", text="changed")
-    os.unlink(str(src / "gone"))
-    os.rename(str(src / "old"), str(src / "renamed"))
-    running.wait_status("sync1", last_error=bool)
-    assert running.stop() == 143
-    assert re.search(r"Normal: sync1: \d+ changes are kept for the next start", running.log())
-    os.rename(str(dst) + ".away", str(dst))
-    again(running)
-    running.wait_log(r"Normal: sync1: the last run has left \d+ changes")
-    running.wait_equal(src, dst)
-    running.wait_idle()
 
 
 def test_a_job_that_outlasts_the_shutdown_is_done_again_by_the_next_run(src, dst, daemon, rsync, keeping):
@@ -74,22 +48,7 @@ def test_a_run_that_left_nothing_costs_nothing(src, dst, mirror, keeping):
     assert "full sync" not in running.log() and "last run" not in running.log()
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_run_that_was_killed_is_followed_by_a_look_at_everything(mode, src, dst, mirror, keeping):
-    make(src, "a", "d/b")
-    running = mirror(mode, settings=dict(keeping, delay=30))
-    running.wait_equal(src, dst)
-    running.configure_init_off()
-    make(src, "a", "new/c", text="changed")
-    shutil.rmtree(str(src / "d"))
-    running.wait_status("sync1", delays=lambda number: number > 1)
-    running.kill(signal.SIGKILL)
-    assert running.ended() == -signal.SIGKILL
-    again(running, "-delay", "0.1")
-    running.wait_log("Warn: sync1: the last run was not ended properly: everything is looked at")
-    running.wait_equal(src, dst)
-
-
+# trap 8
 @pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "garbage", "cut"])
 def test_what_is_damaged_is_thrown_away_and_everything_is_looked_at(damage, src, dst, tmp_path, mirror, keeping):
     make(src, "a")
@@ -105,6 +64,7 @@ def test_what_is_damaged_is_thrown_away_and_everything_is_looked_at(damage, src,
     assert "not ended properly" in running.log()
 
 
+# trap 5
 def test_a_file_replaced_by_one_that_looks_the_same_survives_a_restart(src, dst, mirror, keeping):
     make(src, "a", text="old")
     running = mirror("rsync", settings=keeping)
@@ -121,6 +81,7 @@ def test_a_file_replaced_by_one_that_looks_the_same_survives_a_restart(src, dst,
     running.wait_path(dst / "a", "new")
 
 
+# trap 8
 def test_events_that_were_not_told_are_told_by_the_next_run_in_order(src, tmp_path, daemon, keeping):
     told = tmp_path / "told"
     words = {"on" + kind: "test -e %s/open && echo %s ^path >> %s" % (tmp_path, kind, told) for kind in ("Create", "Modify", "Delete")}
@@ -140,6 +101,7 @@ def test_events_that_were_not_told_are_told_by_the_next_run_in_order(src, tmp_pa
     assert lines.index("Create d/") < lines.index("Create d/new")
 
 
+# trap 8
 def test_events_outlive_a_kill_after_a_while(src, tmp_path, daemon, keeping):
     told = tmp_path / "told"
     running = daemon(sync_by_actions(src, exitcodes={"1": "again"}, onCreate="test -e %s/open && echo ^path >> %s" % (tmp_path, told)), settings=keeping)

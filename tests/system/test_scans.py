@@ -78,6 +78,7 @@ def before(src):
     (src / "link").symlink_to("d/e/f")
 
 
+# trap 29
 @pytest.mark.parametrize("mode", ["rsync", "direct"])
 def test_a_polled_source_is_mirrored_after_every_kind_of_change(mode, src, dst, daemon):
     before(src)
@@ -91,6 +92,7 @@ def test_a_polled_source_is_mirrored_after_every_kind_of_change(mode, src, dst, 
     assert running.log().count(": full sync of") == 1
 
 
+# trap 29
 def test_actions_are_told_what_happened_in_a_polled_source(tmp_path, src, daemon):
     where = tmp_path / "told"
     before(src)
@@ -117,6 +119,7 @@ def test_what_changed_just_before_term_is_sent(src, dst, daemon):
     assert (dst / "late").read_text() == "late"
 
 
+# trap 7, 29
 def test_a_polled_source_that_is_replaced_never_empties_the_target(src, dst, daemon):
     make(src, "a", "d/b")
     running = daemon(sync(src, dst, monitor="poll", scanInterval=0.2))
@@ -169,6 +172,7 @@ def test_two_syncs_below_one_root_may_be_watched_in_two_ways(tmp_path, src, dst,
 
 # ---- too few watches ---------------------------------------------------------------------------
 
+# trap 26
 def test_what_there_are_no_watches_for_is_scanned_until_the_limit_is_raised(src, dst, daemon, namespaces):
     make(src, *("d%02d/e/f" % number for number in range(40)))
     running = at_rest(daemon(sync(src, dst, scanInterval=0.3), prefix=limited(60), wait=False))
@@ -197,6 +201,7 @@ def test_what_there_are_no_watches_for_is_scanned_until_the_limit_is_raised(src,
     assert running.log().count("full sync of") == 1 and running.log().count("Error") == 1
 
 
+# trap 26
 @pytest.mark.parametrize("number, what", [(0, "instances"), (0, "watches")])
 def test_without_anything_of_inotify_all_is_scanned_until_there_is_something(number, what, src, dst, daemon, namespaces):
     make(src, "a", "d/e/f")
@@ -213,6 +218,7 @@ def test_without_anything_of_inotify_all_is_scanned_until_there_is_something(num
     assert running.log().count("full sync of") == 1
 
 
+# trap 26
 def test_that_watches_are_nearly_used_up_is_said_once(src, dst, daemon, namespaces):
     make(src, *("d%02d/f" % number for number in range(40)))
     running = daemon(sync(src, dst), prefix=limited(60))
@@ -248,6 +254,7 @@ def umount(place):
     subprocess.run(["umount", str(place)], check=True)
 
 
+# trap 7
 @pytest.mark.parametrize("monitor", ["inotify", "poll"])
 def test_a_root_that_is_mounted_over_or_unmounted_is_noticed_at_once(monitor, tmp_path, src, dst, daemon, mount):
     mount("-t", "tmpfs", "none", src)

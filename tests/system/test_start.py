@@ -82,10 +82,12 @@ def test_relative_paths_are_those_of_the_directory_it_was_started_in(tmp_path, d
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf/my.ini").write_text(
         "[settings]\nlogfile = log\nstatusFile = status\nstatusInterval = 0\ndelay = 0.1\n"
-        "[sync one]\nsource = src\ntarget = one\n[sync two]\nsource = ./src/\ntarget = two\n")
+        "[sync one]\nsource = src\ntarget = one\n[sync two]\nsource = ./src/\ntarget = two\n"
+        "[sync direct]\nmode = direct\nsource = src\ntarget = ./direct\n"
+        "[sync plain]\nmode = direct\nsource = src\ntarget = conf/../plain\nrsync.binary = /there/is/none\n")
     ended, pid = detached("conf/my.ini")
     assert ended.returncode == 0, ended.stderr
-    for name in ("one", "two"):
+    for name in ("one", "two", "direct", "plain"):
         wait_for(lambda: names(tmp_path / name) == {"a"}, "the target %s" % name)
     wait_for((tmp_path / "status").exists, "the status file")
     assert (tmp_path / "log").exists()
@@ -98,13 +100,24 @@ def test_relative_paths_are_those_of_the_directory_it_was_started_in(tmp_path, d
 # ---- sources and targets -----------------------------------------------------------------------
 
 # trap 31
-@pytest.mark.parametrize("target", ["/", "src", "src/", "src/inside", ".", "link", "src/../src"])
-def test_a_target_that_would_destroy_the_source_or_the_host_is_refused(target, tmp_path, src, cli):
-    make(src, "a")
+@pytest.mark.parametrize("mode", ["rsync", "direct", "script"])
+@pytest.mark.parametrize("target", ["/", "src", "src/", "src/inside", ".", "link", "src/../src", "link/inside", "above", "above/src/d/.."])
+def test_a_target_that_would_destroy_the_source_or_the_host_is_refused(target, mode, tmp_path, src, cli):
+    """Where ssh or an rsync daemon may lead back to this host cannot be known."""
+    make(src, "a", "d/b")
     os.symlink(str(src), str(tmp_path / "link"))
-    ended = cli("-nodaemon", "-rsync", src, target)
-    refused(ended, src, "" if target == "link" else os.path.normpath(str(tmp_path / target)))
-    assert names(src) == {"a"}
+    os.symlink(str(tmp_path), str(tmp_path / "above"))
+    if mode == "script":  # a target is any text, until a standard mode is asked for
+        (tmp_path / "script.py").write_text("def on_startup(sync): return default.rsync(sync)\n"
+                                            "def on_create(event): return default.direct(event)\n")
+        target = target if target == "/" else str(tmp_path / target)
+        (tmp_path / "conf").write_text("[sync]\nmode = script\nsource = %s\ntarget = %s\nscript = %s/script.py\n" % (
+            src, target, tmp_path))
+        ended = cli("-nodaemon", tmp_path / "conf")
+    else:
+        ended = cli("-nodaemon", "-" + mode, src, target)
+    refused(ended, src, os.path.realpath(str(tmp_path / target)), "refused")
+    assert names(src) == {"a", "d/", "d/b"}
 
 
 # trap 27

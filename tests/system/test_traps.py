@@ -1,4 +1,4 @@
-"""What lsyncd got wrong: each known trap that a daemon with rsync can show.
+"""What lsyncd got wrong, as far as one mode is enough to show it; test_every_mode.py shows the rest in all of them.
 
 The numbers are those of the project's list of known traps; tests/README.md says where each is.
 """
@@ -7,31 +7,15 @@ import errno
 import os
 import re
 import shutil
-import signal
 import socket
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from harness import make, names, sync, tree, wait_for
+from harness import make, names, sync, wait_for
 
 # ---- changes lost ------------------------------------------------------------------------------
-
-
-# trap 1, 2, 3
-@pytest.mark.parametrize("code", [23, 24, "KILL", 16, 12, 30])
-def test_a_batch_that_failed_is_sent_again(code, src, dst, daemon, rsync):
-    make(src, "a", "gone")
-    binary = rsync()
-    running = daemon(sync(src, dst, rsync={"binary": binary.path}))
-    binary.fail(code, times=1)
-    make(src, "b", "d/c")
-    os.unlink(str(src / "gone"))
-    running.wait(lambda: not binary.failing(), "the failing call")
-    running.wait_equal(src, dst)
-    running.wait_idle()
 
 
 # trap 1
@@ -50,33 +34,6 @@ def test_a_failure_is_shown_in_the_status_until_it_is_over(src, dst, daemon, rsy
     binary.recover()
     running.wait_equal(src, dst)
     running.wait_status("sync1", state="idle", next_try=None, last_error=None)
-
-
-# trap 1
-def test_a_file_that_cannot_be_read_waits_and_the_others_are_sent(src, dst, daemon, obeys_modes):
-    make(src, "a")
-    running = daemon(sync(src, dst), prefix=obeys_modes)
-    make(src, "secret", "b")
-    os.chmod(str(src / "secret"), 0)
-    running.wait_path(dst / "b")
-    running.wait_status("sync1", state="waiting", last_error=bool)
-    assert not (dst / "secret").exists() or not (dst / "secret").stat().st_size
-    os.chmod(str(src / "secret"), 0o644)
-    running.wait_equal(src, dst)
-    running.wait_status("sync1", state="idle", last_error=None)
-
-
-# trap 1
-def test_what_did_not_fit_on_the_target_is_sent_when_it_does(src, small_disk, daemon):
-    make(src, "a")
-    make(small_disk, "ballast/x")
-    running = daemon(sync(src, small_disk, delete="startup", filter=["- /ballast/"]))
-    make(src, "big", text="x" * 1500000)
-    make(src, "b")
-    running.wait_status("sync1", state="waiting", last_error=bool)
-    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
-    shutil.rmtree(str(small_disk / "ballast"))
-    running.wait_equal(src, small_disk)
 
 
 HOSTILE = [b"[", b"]", b"a]b", b"back\\slash", b"*", b"?", b"**", b"[a-z]*", b"\\*", b"-rf", b"--delete", b"#hash",
@@ -136,30 +93,6 @@ def test_a_hostile_name_between_wildcard_rules_is_sent(src, dst, daemon):
 
 
 # trap 5
-@pytest.mark.parametrize("kind, days", [("local", 0), ("local", -1), ("local", 1), ("ssh", 0)],
-                         ids=["just made", "of yesterday", "of tomorrow", "just made, ssh"])
-def test_a_file_replaced_by_one_of_the_same_size_and_time_is_sent(kind, days, src, place, daemon):
-    target = place(kind)
-    make(src, "a", "b", "d/x")
-    for name in ("a", "d/x"):
-        os.utime(str(src / name), (0, (src / name).stat().st_mtime + days * 86400))
-    running = daemon(sync(src, target.target, rsync=target.rsync))
-    running.wait_equal(src, target.path)
-    facts = (src / "a").stat()
-    make(src, "b", text="B")  # as long as a's
-    os.utime(str(src / "b"), ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    os.rename(str(src / "b"), str(src / "a"))
-    make(src.parent, "moved/x", text="D/X")
-    facts = (src / "d/x").stat()
-    os.utime(str(src.parent / "moved/x"), ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    os.rename(str(src / "d"), str(src.parent / "old"))  # and a whole directory
-    os.rename(str(src.parent / "moved"), str(src / "d"))
-    running.wait_path(target.path / "a", "B")
-    running.wait_path(target.path / "d/x", "D/X")
-    running.wait_equal(src, target.path)
-
-
-# trap 5
 def test_two_writes_of_the_same_size_within_a_second_both_arrive(src, dst, daemon):
     make(src, "a", text="0000")
     running = daemon(sync(src, dst, delay=0.05))
@@ -168,137 +101,8 @@ def test_two_writes_of_the_same_size_within_a_second_both_arrive(src, dst, daemo
         running.wait_path(dst / "a", text)
 
 
-# trap 7
-def test_a_source_that_vanishes_leaves_the_target_alone_and_is_taken_up_again(src, dst, daemon):
-    make(src, "a", "d/b")
-    running = daemon(sync(src, dst))
-    os.rename(str(src), str(src.parent / "away"))
-    running.wait_status("sync1", state="no source")
-    assert names(dst) == {"a", "d/", "d/b"}
-    running.wait_log("Error: .*%s" % re.escape(str(src)))
-    make(src.parent / "away", "c")
-    os.rename(str(src.parent / "away"), str(src))
-    running.wait_equal(src, dst)
-    make(src, "d/later", "e/f")
-    running.wait_equal(src, dst)
-    running.wait_idle()
-
-
-# trap 7
-def test_a_source_deleted_and_made_anew_is_mirrored_again(src, dst, daemon):
-    make(src, "a", "d/b")
-    running = daemon(sync(src, dst))
-    shutil.rmtree(str(src))
-    make(src, "g")
-    running.wait_equal(src, dst)
-    running.fence(src, dst)
-    make(src, "h", "d/i")
-    running.wait_equal(src, dst)
-
-
-# trap 7, 32
-def test_an_empty_directory_in_place_of_the_source_does_not_empty_the_target(src, dst, daemon):
-    make(src, "a", "d/b")
-    running = daemon(sync(src, dst))
-    os.rename(str(src), str(src.parent / "away"))
-    src.mkdir()  # the mount point without the mount
-    running.wait_status("sync1", state=lambda state: state not in ("idle", "syncing", "starting"))
-    assert names(dst) == {"a", "d/", "d/b"}
-    src.rmdir()
-    os.rename(str(src.parent / "away"), str(src))
-    make(src, "c")
-    running.wait_equal(src, dst)
-
-
-# trap 9
-def test_an_overflown_kernel_queue_costs_one_full_sync(tmp_path, src, dst, daemon, rsync):
-    queue = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    if queue > 100000:
-        pytest.skip("fs.inotify.max_queued_events is %d: too many events to make" % queue)
-    make(src, "a", "b", "d/gone")
-    binary = rsync()
-    running = daemon(sync(src, dst, rsync={"binary": binary.path}))
-    before = len(binary.calls())
-    running.kill(signal.SIGSTOP)
-    paths = [str(src / "a"), str(src / "b")]
-    for number in range(queue // 2 + 100):  # two in turn, or the kernel makes one event of them
-        for path in paths:
-            os.utime(path, ns=(number, number))
-    make(src, "late/x/y", "d/z")  # after the queue was full
-    os.unlink(str(src / "d/gone"))
-    running.kill(signal.SIGCONT)
-    running.wait_equal(src, dst)
-    running.wait_log("(?i)overflow")
-    make(src, "late/x/more")  # what was made unseen is watched
-    running.wait_equal(src, dst)
-    assert len(binary.calls()) - before < 10
-
-
-# trap 10
-def test_every_file_of_a_deep_tree_made_at_full_speed_arrives(src, dst, daemon):
-    make(src, "a")
-    running = daemon(sync(src, dst, delay=0.05))
-    for number in range(60):
-        path = src / str(number)
-        for level in "defghijk":
-            path /= level
-            os.makedirs(str(path))
-            (path / "file").write_text(str(path))
-    running.wait_equal(src, dst)
-
-
-# trap 11
-def test_a_file_written_while_it_is_sent_is_sent_again(src, dst, daemon, rsync):
-    make(src, "a")
-    binary = rsync()
-    running = daemon(sync(src, dst, rsync={"binary": binary.path}))
-    binary.hold(after=True)
-    make(src, "a", text="first")
-    running.wait(binary.held, "the transfer to be done")
-    make(src, "a", text="second")
-    make(src, "gone")
-    os.unlink(str(src / "gone"))
-    running.wait_status("sync1", delays=lambda number: number > 0, in_flight="1")
-    assert (dst / "a").read_text() == "first"
-    binary.release()
-    running.wait_path(dst / "a", "second")
-    running.wait_idle()
-
-
-# trap 12
-def test_a_new_file_is_not_sent_before_it_is_closed(src, dst, daemon):
-    make(src, "a")
-    running = daemon(sync(src, dst))
-    with open(str(src / "slow"), "w") as file:
-        file.write("half")
-        file.flush()
-        running.fence(src, dst)
-        assert not (dst / "slow").exists()
-        file.write(", whole")
-    running.wait_path(dst / "slow", "half, whole")
-
-
-# trap 12
-def test_what_appears_without_being_written_is_sent_at_once(src, dst, daemon):
-    make(src, "a")
-    outside = make(src.parent / "outside", "b")
-    running = daemon(sync(src, dst, rsync={"archive": True}))
-    os.link(str(src / "a"), str(src / "hard"))
-    os.symlink("a", str(src / "soft"))
-    os.mkfifo(str(src / "fifo"))
-    os.rename(str(outside / "b"), str(src / "moved"))
-    with socket.socket(socket.AF_UNIX) as one:
-        here = os.getcwd()
-        os.chdir(str(src))  # the whole path is too long for a socket
-        try:
-            one.bind("socket")
-        finally:
-            os.chdir(here)
-    running.wait_equal(src, dst, archive=True)
-    assert (dst / "fifo").is_fifo() and (dst / "socket").is_socket()
-
-
-def _replace(path, kind, outside):
+def become(path, kind, outside):
+    """Make a path a file, a directory, a fifo or a link to outside, whatever it was."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(str(path))
     elif os.path.lexists(str(path)):
@@ -313,28 +117,6 @@ def _replace(path, kind, outside):
         os.mkfifo(str(path))
 
 
-# trap 13
-@pytest.mark.parametrize("kinds", [
-    "directory link", "link directory", "file directory", "directory file", "directory link directory", "link file link",
-    "file directory file link directory", "directory fifo directory", "link directory link"])
-def test_a_change_of_type_arrives_and_nothing_else_is_touched(kinds, src, dst, daemon):
-    outside = make(src.parent / "outside", "f", "deep/g", "precious")
-    kinds = kinds.split()
-    _replace(src / "it", kinds[0], outside)
-    make(src, "a")
-    running = daemon(sync(src, dst, rsync={"archive": True}))
-    running.wait_equal(src, dst)
-    before = tree(outside, archive=True)
-    for kind in kinds[1:]:  # in one delay
-        _replace(src / "it", kind, outside)
-    running.wait_equal(src, dst)
-    for kind in kinds:  # and each on its own
-        _replace(src / "it", kind, outside)
-        running.wait_equal(src, dst)
-    assert tree(outside, archive=True) == before
-
-
-# trap 14
 def _rename_and_change_inside(src):
     os.rename(str(src / "d"), str(src / "z"))
     make(src, "z/x", text="changed inside")
@@ -399,57 +181,7 @@ RENAMES = [_rename_and_change_inside, _chain, _swap, _rename_over, _rename_into_
            _swap_with_new_directories_of_one_name]
 
 
-@pytest.mark.parametrize("read", ["as they happen", "afterwards"])
-@pytest.mark.parametrize("operations", RENAMES, ids=lambda function: function.__name__.strip("_"))
-def test_renames_of_every_kind_end_equal(operations, read, src, dst, daemon):
-    make(src, "a", "b", "d/x", "d/y", "d/sub/z", "empty/")
-    running = daemon(sync(src, dst, rsync={"archive": True}))
-    if read == "afterwards":  # every path an event tells of may be another by then
-        running.kill(signal.SIGSTOP)
-    operations(src)
-    running.kill(signal.SIGCONT)
-    running.wait_equal(src, dst, archive=True)
-    running.wait_idle()
-    for path, _entry in sorted(tree(src).items()):  # every directory is watched under its new name
-        if (src / os.fsdecode(path)).is_dir():
-            make(src / os.fsdecode(path), "seen")
-    running.wait_equal(src, dst, archive=True)
-
-
-# trap 15
-def test_a_directory_that_left_the_source_is_not_watched_any_more(src, dst, daemon):
-    make(src, "a/b/f", "c")
-    running = daemon(sync(src, dst))
-    out = src.parent / "out"
-    os.rename(str(src / "a"), str(out))
-    make(src, "a/b/f", text="new")
-    running.wait_path(dst / "a/b/f", "new")
-    (out / "b/f").unlink()
-    make(out, "b/other")
-    running.fence(src, dst)
-    running.wait_equal(src, dst)
-    assert running.watching() == 3
-
-
 # ---- one thing stops everything ----------------------------------------------------------------
-
-# trap 22
-@pytest.mark.parametrize("code", [1, 2, 99])
-def test_a_sync_that_fails_for_good_leaves_the_others_alone(code, tmp_path, src, dst, daemon, rsync):
-    make(src, "a")
-    binary, other = rsync(), tmp_path / "other"
-    running = daemon(sync(src, dst, name="bad", rsync={"binary": binary.path}), sync(src, other, name="good"))
-    binary.fail(code)
-    make(src, "b")
-    running.wait_path(other / "b")
-    report = running.wait_status("bad", state="failed", last_error=bool, next_try=bool)["bad"]
-    assert str(code) in report.last_error
-    running.wait_log("Error: .*bad.*%d" % code)
-    make(src, "c")
-    running.wait_equal(src, other)
-    running.wait_status("good", state="idle")
-    assert running.stop() == 143
-
 
 # trap 22
 def test_on_fatal_exit_ends_the_daemon_as_lsyncd_does(tmp_path, src, dst, daemon, rsync):
@@ -461,27 +193,6 @@ def test_on_fatal_exit_ends_the_daemon_as_lsyncd_does(tmp_path, src, dst, daemon
     make(src, "b")
     assert running.ended() == 255
     assert re.search("Error: .*bad", running.log())
-
-
-# trap 23
-def test_a_target_that_is_down_is_tried_less_and_less_often(src, dst, daemon, rsync):
-    make(src, "a")
-    binary = rsync()
-    running = daemon(sync(src, dst, maxDelays=3, rsync={"binary": binary.path}))
-    before = len(binary.calls())
-    binary.fail(10)
-    numbers = iter(range(100000))
-
-    def change_and_look():  # the queue is over maxDelays all the time
-        make(src, "new%d" % next(numbers))
-        return len(binary.calls()) - before >= 3
-    running.wait(change_and_look, "three tries")
-    times = [call.time for call in binary.calls()[before:]]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:])]
-    assert gaps[0] > 0.9 and gaps[1] > 1.8, gaps  # one second, then twice as long
-    binary.recover()
-    running.wait_equal(src, dst)
-    running.wait_status("sync1", state="idle")
 
 
 # trap 24
@@ -547,33 +258,6 @@ def test_a_burst_of_twelve_thousand_changes_arrives(src, dst, daemon):
 
 # ---- dangerous ---------------------------------------------------------------------------------
 
-# trap 33
-def test_excluded_names_stay_out_of_a_directory_made_anew(src, dst, daemon):
-    make(src, "d/s.key", "d/ok")
-    running = daemon(sync(src, dst, exclude=["*.key"]))
-    shutil.rmtree(str(src / "d"))
-    make(src, "d/s.key", "d/ok", text="again")
-    running.wait_path(dst / "d/ok", "again")
-    running.fence(src, dst)
-    assert {name for name in names(dst) if "fence" not in name} == {"d/", "d/ok"}
-
-
-# trap 34
-@pytest.mark.parametrize("kind", ["local", "ssh", "rsync://"])
-def test_excluded_files_of_the_target_outlive_their_directory_in_the_source(kind, src, place, daemon):
-    target = place(kind)
-    make(src, "d/ok", "d/e/ok", "f/ok", "k")
-    running = daemon(sync(src, target.target, exclude=["*.key"], rsync=target.rsync))
-    make(target.path, "d/e/theirs.key", "theirs.key")
-    shutil.rmtree(str(src / "d"))
-    shutil.rmtree(str(src / "f"))
-    running.wait_gone(target.path / "d/e/ok")
-    running.fence(src, target.path)
-    assert {name for name in names(target.path) if "fence" not in name} == {
-        "d/", "d/e/", "d/e/theirs.key", "theirs.key", "k"}
-    running.wait_idle()
-
-
 # One tree, and which of it a rule leaves out.
 DIALECT_TREE = ["erf", "erfx", "d/erf", "d/erf2", "e/erf/in", "a.key", "d/b.key", "d/e/c.key", "vendor/x", "d/vendor/y",
                 "f/vendor", "vendored/z", "web/node_modules/m", "d/web/node_modules/n", "node_modules/o", "x*y", "xzy",
@@ -626,6 +310,9 @@ def test_rules_mean_the_same_at_start_while_running_and_for_what_is_moved_in(tmp
         make(source, *(DIALECT_TREE if when == "start" else ["first"]))
         syncs += [sync(source, tmp_path / ("%s-%d" % (when, number)), name="%s-%d" % (when, number), **{key: rules})
                   for number, (key, rules, _gone) in enumerate(rows)]
+    sources["alone"] = sources["start"]  # and as mode direct means it where there is no rsync
+    syncs += [sync(sources["alone"], tmp_path / ("alone-%d" % number), name="alone-%d" % number, mode="direct",
+                   rsync={"binary": "/there/is/no/rsync"}, **{key: rules}) for number, (key, rules, _gone) in enumerate(rows)]
     running = daemon(*syncs, settings={"statusInterval": 1, "maxProcesses": 4}, options=(), form="json")
     make(sources["written"], *DIALECT_TREE)
     make(tmp_path / "outside", *DIALECT_TREE)
@@ -678,13 +365,3 @@ def test_two_daemons_that_mirror_to_each_other_settle(tmp_path, src, dst, daemon
     second.wait(settled, "both to settle")
     assert len(one.calls()) + len(other.calls()) - before < 14
     first.wait_equal(src, dst)
-
-
-# trap 6
-def test_a_write_through_one_of_several_hard_links_reaches_all_of_them(src, dst, daemon):
-    make(src, "a/f", "b/")
-    os.link(str(src / "a" / "f"), str(src / "b" / "f"))
-    running = daemon(sync(src, dst, rsync={"archive": True, "hard_links": True}))
-    (src / "a" / "f").write_text("written through a/f")
-    running.wait_path(dst / "b" / "f", "written through a/f")
-    assert (dst / "a" / "f").stat().st_ino == (dst / "b" / "f").stat().st_ino

@@ -48,6 +48,7 @@ def test_roots(configs, expected, remote):
 SCANNED, UNNOTICED = "is on nfs, where nothing tells what other hosts change: it is scanned", "is on nfs: what other hosts change is not noticed"
 
 
+# trap 29
 @pytest.mark.parametrize("polls, monitors, name, scanned, warned", [
     (False, {"auto"}, None, False, None),
     (False, {"inotify"}, None, False, None),

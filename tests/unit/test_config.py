@@ -760,6 +760,12 @@ def test_several_servers_as_in_the_guide(text):
         ("www/1", b"/var/www/html", b"1.0.0.2:/var/www/html/"), ("www/2", b"/var/www/html", b"1.0.0.3:/var/www/html/")]
 
 
+@pytest.mark.parametrize("target, warned", [("dst", True), ("./dst", True), ("/dst", False), ("host:dst", False), ("s3://bucket", False)])
+def test_a_relative_target_of_commands_is_told(target, warned):
+    config = load("[sync a]\nmode = exec\nsource = /src\nonCreate = true ^target\ntarget = %s\n" % target)
+    assert bool(config.warnings) is warned and (not warned or "is relative" in config.warnings[0])
+
+
 # ---- guards --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("lines, words", [

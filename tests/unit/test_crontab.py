@@ -54,6 +54,7 @@ def test_the_next_time_is_the_first_that_fits(pattern, now, then, zone):
     assert said(crontab.parse(pattern).next_after(at(now))) == then
 
 
+# trap 21
 @pytest.mark.parametrize("pattern, now, then", [
     ("0 30 2 * * *", "2026-03-28 12:00:00", "2026-03-29 03:30:00"),  # there is no 02:30 that day
     ("0 30 2 * * *", "2026-03-29 12:00:00", "2026-03-30 02:30:00"),
@@ -65,6 +66,7 @@ def test_times_are_those_of_the_wall_clock_when_it_jumps(pattern, now, then, zon
     assert said(crontab.parse(pattern).next_after(at(now))) == then
 
 
+# trap 21
 def test_nothing_is_left_out_in_an_hour_that_comes_twice(zone):
     zone(BERLIN)
     pattern, now, found = crontab.parse("0 */20 * * * *"), at("2026-10-25 01:50:00"), []
@@ -75,6 +77,7 @@ def test_nothing_is_left_out_in_an_hour_that_comes_twice(zone):
     assert said(now) == "2026-10-25 03:20:00"
 
 
+# trap 21
 def test_a_skipped_hour_leaves_no_gap(zone):
     zone(BERLIN)
     pattern, now = crontab.parse("0 */20 * * * *"), at("2026-03-29 01:50:00")
@@ -83,6 +86,7 @@ def test_a_skipped_hour_leaves_no_gap(zone):
         assert gap in (600, 1200)
 
 
+# trap 21
 @pytest.mark.parametrize("name", ["UTC", BERLIN, "AEST-10AEDT,M10.1.0,M4.1.0/3", "XXX3:30", "LHST-10:30LHDT-11,M10.1.0,M4.1.0"])
 def test_the_next_time_fits_and_none_before_does(name, zone):
     zone(name)

@@ -45,7 +45,7 @@ def until(condition):
     deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def of(pid):
@@ -56,11 +56,13 @@ def test_work_of_any_member_is_seen(group):
     busy = group("(while :; do echo x; done >/dev/null) & wait")
     idle = group("sleep 1000 & sleep 1000 & wait")
     until(lambda: of(busy) and of(idle))
-    before, rest = of(busy), of(idle)
-    until(lambda: has_moved(before, of(busy)))
-    until(lambda: not has_moved(rest, of(idle)))  # it has begun to sleep at last
-    rest = of(idle)
-    before = of(busy)
+    looks = [of(idle)]
+
+    def rests():
+        looks.append(of(idle))
+        return looks[-1] == looks[-2]
+    until(rests)  # it has begun to sleep at last
+    rest, before = of(idle), of(busy)
     until(lambda: has_moved(before, of(busy)))
     assert not has_moved(rest, of(idle))
 

@@ -58,6 +58,7 @@ def test_the_first_of_several_times_counts():
     assert found == [1200, 1500, 1800, 3000]
 
 
+# trap 21
 def test_times_of_the_wall_clock_follow_it_when_it_is_set():
     one = schedule(crontab=[Times(*range(0, 100000, 600))])
     assert one.next_due(0, 1000) == 200

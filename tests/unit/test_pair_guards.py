@@ -55,6 +55,17 @@ def test_what_may_delete_is_counted_first_and_bound(entries, files, deletes, bro
             assert job.argv[1] == LIMIT and job.check == [b"rsync", b"-n", *job.argv[1:]] and not job.free
 
 
+@pytest.mark.parametrize("status", [25, 23, 24, 0], ids=["a shell", "and an error", "and something vanished", "an rsync daemon"])
+def test_deletions_that_were_stopped_hold_a_job_whatever_the_exit_status(status):
+    """An rsync whose other end is an rsync daemon ends with 0."""
+    mode, (job,) = plan([(b"", WHOLE)], {b"a": file()})
+    verdict, words = mode.verdict(job, status, [b"cannot delete non-empty directory: d", STOPPED])
+    assert verdict is HELD and "12 entries" in words and "maxDelete = 5" in words
+    mode, (job,) = plan([(b"", WHOLE)], {})
+    assert mode.verdict(job, status, [STOPPED]) == (AGAIN, mode.refused_empty)
+    assert mode.verdict(plan([(b"a", FRESH)], {b"a": file()})[1][0], 0, [b"something else"])[0] is OK
+
+
 @pytest.mark.parametrize("entries, files, deletes", CASES)
 def test_what_is_released_is_free(entries, files, deletes):
     for job in plan(entries, files, released=True)[1]:
