@@ -3,10 +3,14 @@
 Knows nothing of why one is to be like the other.
 """
 
+import errno
 import os
 import stat
 
 from lsyncd_lite.system.pinned import FDS
+
+# What is no word about what may be given to whom: another time it can be done.
+_FOR_NOW = (errno.EROFS, errno.EIO, errno.EDQUOT, errno.ENOMEM, errno.ESTALE, errno.ENOENT)
 
 
 def look(path, dir_fd=None):
@@ -53,16 +57,22 @@ def _change(at, here, there, changes, follows):
             else:
                 os.setxattr(at, name, value, follow_symlinks=follows)
             changed = True
-        except OSError:
-            pass  # some are the kernel's, or not for us
+        except OSError as error:  # some are the kernel's, or not for us
+            _raise_passing(error)
     if not is_link and (changed or mode != stat.S_IMODE(there.st_mode)):
         os.chmod(at, mode)  # after chown(2), which takes bits away
     if here.st_mtime_ns != there.st_mtime_ns:
         try:
             os.utime(at, ns=(there.st_atime_ns, here.st_mtime_ns), follow_symlinks=follows)
-        except OSError:
+        except OSError as error:
+            _raise_passing(error)
             if not is_link:  # not every file system keeps that of links
                 raise
+
+
+def _raise_passing(error):
+    if error.errno in _FOR_NOW:
+        raise error
 
 
 def _own(at, here, there, mode, follows):
@@ -74,7 +84,8 @@ def _own(at, here, there, mode, follows):
     for uid in here.st_uid, -1:
         try:
             os.chown(at, uid, here.st_gid, follow_symlinks=follows)
-        except OSError:
+        except OSError as error:
+            _raise_passing(error)
             continue  # not ours to give, or unknown to this user namespace: as good as can be
         return mode if uid != -1 else mode & ~stranger, True
     if here.st_gid != there.st_gid and not stat.S_ISDIR(here.st_mode):

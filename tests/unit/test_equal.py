@@ -621,6 +621,26 @@ def test_a_move_into_another_file_system_fails(world):
     assert last == "equal: failed 0 1" and "cross-device" in said and os.path.exists(world.target + "/file")
 
 
+@root_only
+@pytest.mark.parametrize("thing", ["file", "link -> x", "pipe|", "d/"])
+def test_an_owner_that_cannot_be_given_for_now_is_no_success(world, thing):
+    name = thing.split(" ")[0].strip("|/")
+    with mounted(world.target):
+        for root in world.source, world.target:
+            tree(root, thing)
+            os.utime(os.path.join(root, name), ns=(OLD, OLD), follow_symlinks=False)
+        os.chown(os.path.join(world.source, name), 1, 1, follow_symlinks=False)
+        os.chmod(world.target, stat.S_IMODE(os.stat(world.source).st_mode))
+        for root in world.source, world.target:
+            os.utime(root, ns=(OLD, OLD))
+        subprocess.run(["mount", "-o", "remount,ro", world.target], check=True)
+        status, last, said = world.equal(["p", PLACE, name])
+        assert (status, last) == (0, "equal: failed 0") and "Read-only file system" in said
+        subprocess.run(["mount", "-o", "remount,rw", world.target], check=True)
+        world.done(["p", PLACE, name])
+        assert os.lstat(os.path.join(world.target, name)).st_uid == 1
+
+
 # ---- rules
 
 def test_what_is_excluded_is_neither_sent_nor_removed(world, way):
