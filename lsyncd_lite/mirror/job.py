@@ -6,7 +6,7 @@ import enum
 # What a job is for: the word in the log, and how its end is read.
 PROBE, FULL, BATCH, REMOVAL, RENAMES = "probe", "full sync", "batch", "removal", "renames"
 ACTION, LOST, GATE, HOOK = "action", "nothing", "runIf", "onBatch"  # LOST: there is nothing to run, its end is known
-CHECK = "count of deletions"
+CHECK, CLEANING = "count of deletions", "cleaning"
 
 
 ANSWER = b"equal: "  # begins the line in which a child of our own says what became of its work

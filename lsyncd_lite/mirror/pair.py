@@ -10,7 +10,7 @@ import enum
 from collections import deque, namedtuple
 
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import CHECK, GATE, HOOK, LOST, MAY_BEGIN, PROBE, Job, Verdict
+from lsyncd_lite.mirror.job import CHECK, CLEANING, GATE, HOOK, LOST, MAY_BEGIN, PROBE, Job, Verdict
 from lsyncd_lite.mirror.queue import BOUND
 from lsyncd_lite.mirror.schedule import Schedule
 from lsyncd_lite.paths import below, show, to_bytes
@@ -159,7 +159,7 @@ class Pair:
         """Return what has to run before a job, or the job itself."""
         if job.check is not None:
             leader, job.check = Job(job.check, job.stdin, [], CHECK), None
-        elif self.config.onBatch.before is not None and job.purpose not in (PROBE, LOST):
+        elif self.config.onBatch.before is not None and job.purpose not in (PROBE, CLEANING, LOST):
             leader = self._hook("before", self._paths(job), None, self._attempt(job))
         else:
             return job
@@ -224,7 +224,7 @@ class Pair:
         attempt = self._attempt(job)
         paths = self._paths(job)
         outcome = self._judge(job, status, output, now, wall, told)
-        if outcome is not None and job.purpose != PROBE and told is None:
+        if outcome is not None and job.purpose not in (PROBE, CLEANING) and told is None:
             if outcome.verdict in (Verdict.OK, Verdict.LOOK):
                 if self.config.onBatch.after is not None and job.purpose != LOST:
                     self._stage(self._pay(paths, status, attempt), now)

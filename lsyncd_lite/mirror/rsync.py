@@ -12,7 +12,7 @@ from lsyncd_lite.config import settings
 from lsyncd_lite.mirror import ssh
 from lsyncd_lite.mirror.change import FRESH, LITTER, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, FULL, PROBE, REMOVAL, Job, Verdict
+from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, CLEANING, FULL, PROBE, REMOVAL, Job, Verdict
 from lsyncd_lite.paths import is_in, show, split, to_bytes
 
 # rsync(1), EXIT VALUES
@@ -109,7 +109,7 @@ class Rsync:
         if status < 0:
             return Verdict.AGAIN, "killed by signal %d" % -status
         refused = any(_REFUSES_MISSING in line for line in output)
-        if status == 2 and refused and job.purpose in (PROBE, BATCH, CHECK):
+        if status == 2 and refused and job.purpose in (PROBE, BATCH, CHECK, CLEANING):
             self._receiver_is_broken = True
             verdict = Verdict.AGAIN if b"--ignore-missing-args" in job.argv else Verdict.REDO
             return verdict, "the receiver refuses missing entries; removals go in an rsync of their own"
@@ -212,7 +212,7 @@ class Rsync:
         They receive a file under the name ".NAME.XXXXXX". Only what is called so and is not in the source is removed, and
         no directory: there may be more in there that is none of ours.
         """
-        return self._listed(BATCH, [b"--delete", b"--ignore-missing-args", b"--existing", b"--ignore-existing",
+        return self._listed(CLEANING, [b"--delete", b"--ignore-missing-args", b"--existing", b"--ignore-existing",
                                     b"--filter=P */", b"--filter=R .*.??????", b"--filter=P *"], names, entries)
 
     def removal(self, names, entries):

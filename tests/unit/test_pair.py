@@ -16,7 +16,7 @@ from lsyncd_lite.config.commands import parse
 from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
 from lsyncd_lite.mirror.events import Kind, Seen
 from lsyncd_lite.mirror.eventsync import EventSync
-from lsyncd_lite.mirror.job import GATE, HOOK, RENAMES, Job, Verdict
+from lsyncd_lite.mirror.job import CLEANING, GATE, HOOK, RENAMES, Job, Verdict
 from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.mirror.pair import GATE_LIMIT, GATE_OPEN, State
 from lsyncd_lite.mirror.sync import Sync
@@ -134,6 +134,19 @@ def is_all(job):
 
 
 # ---- onBatch -----------------------------------------------------------------------------------
+
+def test_no_hook_is_told_of_a_cleaning():
+    class Cleans(Mirroring):
+        def plan(self, entries, source, settled, wall):
+            return [Job([], b"", [(b"", PLACE)], CLEANING), *super().plan(entries, source, settled, wall)]
+    pair = Pair(False, mode=Cleans())
+    pair.change(b"a")
+    assert pair.runs() == ["job .", "before a", "job a", "after a"]
+    pair.change(b"b")
+    pair.end(pair.next(), AGAIN)
+    assert pair.sync.pending == 2 and not pair.sync.busy  # failed is not told, either
+
+
 
 @BOTH
 def test_hooks_run_around_a_job_in_order(acts):
