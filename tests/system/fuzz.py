@@ -104,7 +104,7 @@ class Session:
         self.settings = {"delay": pace.choice([0.05, 0.1, 0.3]), "insist": True, "shutdownTimeout": 5}
         self.keys = {"maxProcesses": pace.choice([1, 1, 3]), "batchSizeLimit": pace.choice([2000, 100000000])}
         self.settings["inotifyMode"] = pace.choice(["CloseWrite", "CloseWrite", "CloseWrite or Modify", "Modify"])
-        self.excludes = pace.random() < 0.3 and kind != "links"  # what is written under an excluded name of a file is not told
+        self.excludes = pace.random() < 0.3 and self.kind != "links"  # what is written under an excluded name of a file is not told
         if self.excludes:
             self.keys["exclude"] = [os.fsdecode(EXCLUDED)]
         self.name, self.has_more = "one", False
