@@ -87,11 +87,26 @@ class _Question:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)  # for where there was no thread
 
 
-def answer(function, seconds):
-    """Return function(), or None if that takes longer; raise what it raises."""
-    one = Aside(_nobody)
-    one.ask(function)
-    return one.take() if one.wait(seconds) else None
+class Answers:
+    """The last answers of a function, by its argument; at most one thread waits for one of these."""
+
+    def __init__(self, function):
+        self._function = function
+        self._known = {}
+        self._asked = {}
+
+    def get(self, argument, seconds):
+        """Return (function(argument), True), or, if that takes longer, (what it has returned the last time or None, False)."""
+        aside = self._asked.setdefault(argument, Aside(_nobody))
+        if aside.answered:  # that was too late
+            aside.forget()
+        wait = 0.0 if aside.busy else seconds  # nobody waits twice for one answer
+        aside.ask(lambda: self._function(argument))
+        if not aside.wait(wait):
+            return self._known.get(argument), False
+        del self._asked[argument]
+        self._known[argument] = found = aside.take()
+        return found, True
 
 
 def _nobody():

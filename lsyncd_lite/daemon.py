@@ -123,7 +123,7 @@ class Daemon:
 
     def _may_start(self):
         limit = self._config.settings.maxProcesses
-        return not self._killed and (limit is None or len(self._jobs) < limit)
+        return not self._killed and (limit is None or self._jobs.active < limit)
 
     def _reap(self):
         ended = self._jobs.reap()

@@ -130,6 +130,8 @@ class Watched:
         if not self._answers(may_wait):
             return
         try:
+            if self._may_hang and os.path.realpath(self.root) != self.root:  # that did not answer when the configuration was read
+                raise OSError("there is a link on the way, which a hang-up (SIGHUP) follows")
             monitors = {sync.config.monitor for sync in self.syncs}
             tree, warning, trouble = choice.watch(self.root, self.mode, self.wants, self.polls, monitors)
         except OSError as error:

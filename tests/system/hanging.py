@@ -41,7 +41,7 @@ class Hanging:
         self.process.send_signal(signal.SIGSTOP)
 
     def stop_at(self, name):
-        """Stop as soon as somebody asks for a name."""
+        """Stop when somebody has asked for a name, and was answered."""
         (self._control / "stop at").write_text(name)
 
     def stopped(self):
@@ -98,6 +98,7 @@ class _Server:
             body = request[40:]
             if opcode in (_FORGET, _BATCH_FORGET, _INTERRUPT) or self._swallows(opcode, body):
                 continue
+            stops = self._wanted(b"stop at", opcode, body)
             try:
                 answer, number = self._answer(opcode, node, body), 0
             except OSError as error:
@@ -107,6 +108,8 @@ class _Server:
             except OSError as error:
                 if error.errno != errno.ENOENT:  # whoever asked was interrupted
                     raise
+            if stops:
+                os.kill(os.getpid(), signal.SIGSTOP)
 
     def _wanted(self, order, opcode, body):
         try:
@@ -116,8 +119,6 @@ class _Server:
             return False
 
     def _swallows(self, opcode, body):
-        if self._wanted(b"stop at", opcode, body):
-            os.kill(os.getpid(), signal.SIGSTOP)
         if not self.swallows and self._wanted(b"swallow at", opcode, body):
             self.swallows = True
             open(os.path.join(self.control, b"swallowed"), "w").close()
