@@ -90,7 +90,7 @@ class Daemon:
                 self._start_jobs()
                 self._keep_house()
         finally:
-            if len(self._jobs):  # something is wrong, and nothing may go on behind our back
+            if len(self._jobs) and not self._killed:  # something is wrong, and nothing may go on behind our back
                 self._end_jobs()
             self._jobs.close(self._syncs)
             self._write_status(time.monotonic())
@@ -123,7 +123,7 @@ class Daemon:
 
     def _may_start(self):
         limit = self._config.settings.maxProcesses
-        return not self._killed and (limit is None or len(self._jobs) < limit)
+        return not self._killed and (limit is None or self._jobs.active < limit)
 
     def _reap(self):
         ended = self._jobs.reap()
@@ -200,10 +200,13 @@ class Daemon:
     def _start_job(self, sync, now):
         """Start the job of a sync that is due; tell whether there was one."""
         watched = next(watched for watched in self._trees if sync in watched.syncs)
-        watched.check()
-        if watched.tree is None and self._stop is None and not self._config.settings.onepass:
-            sync.lose_source(now)  # until it is watched again
-            return False
+        if sync.needs_source:
+            watched.check()
+            if watched.is_silent and not (sync.busy and self._stop is not None):
+                return False
+            if watched.tree is None and self._stop is None and not self._config.settings.onepass:
+                sync.lose_source(now)  # until it is watched again
+                return False
         was_absent = sync.absent
         job = sync.take_job(now, time.time(), Source(sync.config.source, sync.filter.excludes))
         if sync.absent and not was_absent:
@@ -297,7 +300,7 @@ class Daemon:
                     for sync in members:
                         if any(sync is kept for _wanted, kept, _mode in plan):
                             sync.want_full(now)
-            elif watched.tree is None and not os.path.isdir(root) and not insist:
+            elif watched.tree is None and not insist and not watched.is_there():
                 raise Fatal("sync %s: source %s is no directory" % (members[0].config.name, show(root)))
         for old in old_trees:  # only now: what they still have to tell is not lost
             changes, complete = old.last_look()

@@ -43,6 +43,11 @@ class Jobs:
         return len(self._children)
 
     @property
+    def active(self):
+        """The number of those that run and can be ended."""
+        return sum(not job.stuck for _sync, job in self._children.tags())
+
+    @property
     def sockets(self):
         """The directory (bytes) of the connections that modes may share, or None."""
         return self._sockets.path
@@ -138,12 +143,16 @@ class Jobs:
     def _end_job(self, sync, job, why):
         """End a job that hangs, with all that it has started: TERM, and KILL for what does not listen."""
         number = signal.SIGTERM if job.overdue is None else signal.SIGKILL
+        if job.killed and not job.stuck:  # it waits for a file system, and the kernel does not interrupt that
+            job.stuck = True
+            self._log("Error", "%s: %s cannot be ended: it waits for what does not answer" % (sync.config.name, job.purpose))
         if job.overdue is None:
             job.overdue = "%s: %s: ended" % (job.purpose, why)
             self._log("Error", "%s: %s" % (sync.config.name, job.overdue))
             self._sockets.give_up(sync.mode.connection)  # it may be what hangs
         self._children.kill(number, lambda tag: tag[1] is job)
-        job.limit = None if number == signal.SIGKILL else time.monotonic() - job.began + GRACE
+        job.killed = number == signal.SIGKILL
+        job.limit = None if job.stuck else time.monotonic() - job.began + GRACE
 
     # ---- the end -----------------------------------------------------------------------------
 

@@ -3,23 +3,32 @@
 Gives the changes of its tree to the syncs, and looks again, on a timer, where the kernel
 tells nothing: for a root that is missing, at what is scanned, at files that were
 created and never closed. Knows nothing of jobs.
+
+A file system that other hosts, or programs, serve may never answer, and who asks waits for ever. Below a root
+on one of these nothing is looked at from here: one thread asks for the root itself, one scans. Its silence
+is a lack of the source. (Not so below a root elsewhere that has one mounted in it, and where inotify is asked for.)
 """
 
+import errno
 import os
 import time
 
+from lsyncd_lite.aside import Aside
 from lsyncd_lite.errors import Fatal, reason
 from lsyncd_lite.mirror.change import words_for
 from lsyncd_lite.mirror.events import Seen
 from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.paths import below, show
-from lsyncd_lite.watch import choice, limits
+from lsyncd_lite.watch import choice, filesystems, limits
 from lsyncd_lite.watch.tree import Tree
 
 MISSING_RETRY = 1.0  # seconds between two looks for a root that is not there
 UNCLOSED_LOOK = 2.0  # seconds between two looks at created files that are not closed
 SLICE = 0.02         # seconds of a scan in one turn of the loop
 LAST_LOOK = 2.0      # seconds for a scan at the end
+# Seconds in which a file system of others has to answer: when a job is due, before a scan counts as silent, at a
+# start that may not wait; and after which its silence is more than a hiccup.
+PATIENCE, SCAN_PATIENCE, START_PATIENCE, HICCUP = 0.05, 1.0, 10.0, 3.0
 
 
 class Watched:
@@ -46,13 +55,39 @@ class Watched:
         self._scan_at = None  # when a scan begins or goes on
         self._scan_began = None
         self._settle_at = None
+        self._opens = False   # it is to be watched, when it can be
+        self._silent_since = None  # since when the root does not answer
+        self._told_silent = False
+        self._asked_at = 0.0  # when it was asked last whether it does, as a scan lasts
+        self._may_hang = filesystems.may_hang(root)
+        self._root_aside = Aside(loop.wake)  # asks for the root
+        self._scan_aside = Aside(loop.wake)  # scans, if the root is polled and may hang
         plain = all(not sync.filter.rules and sync.config.source == root for sync in syncs)
         self.wants = None if plain else lambda path: any(sync.wants_directory(path) for sync in self.syncs)
 
     @property
     def look_at(self):
         """When `look` is due, None: never."""
-        return min([at for at in (self._retry_at, self._scan_at, self._settle_at) if at is not None], default=None)
+        if self._root_aside.answered or self._scan_aside.answered:
+            return 0.0
+        times = [self._retry_at]
+        if self.is_silent:
+            times.append(None if self._told_silent else self._silent_since + HICCUP)
+        elif self._scan_aside.busy:
+            times.append(self._silence_due)
+        else:
+            times += [self._scan_at, self._settle_at]
+        return min([at for at in times if at is not None], default=None)
+
+    @property
+    def is_silent(self):
+        """Whether the root does not answer."""
+        return self._silent_since is not None
+
+    @property
+    def _silence_due(self):
+        """When it is asked whether the root still answers, as a scan does not."""
+        return max(self._scan_aside.began, self._asked_at) + SCAN_PATIENCE
 
     @property
     def is_recording(self):
@@ -75,6 +110,8 @@ class Watched:
         """Serve the syncs of a Watched with the same wish; the tree stays as it is."""
         self.syncs = other.syncs
         self.wants = other.wants
+        if self.is_silent:
+            self._fall_silent()
         if self.tree is not None:
             self.tree.wants = other.wants
             self._prepare()
@@ -89,7 +126,12 @@ class Watched:
     def open(self, may_wait):
         """Watch the tree; raise Fatal where that is impossible and the program may not wait for it."""
         names = ", ".join(sync.config.name for sync in self.syncs)
+        self._opens = True
+        if not self._answers(may_wait):
+            return
         try:
+            if self._may_hang and os.path.realpath(self.root) != self.root:  # that did not answer when the configuration was read
+                raise OSError("there is a link on the way, which a hang-up (SIGHUP) follows")
             monitors = {sync.config.monitor for sync in self.syncs}
             tree, warning, trouble = choice.watch(self.root, self.mode, self.wants, self.polls, monitors)
         except OSError as error:
@@ -99,7 +141,7 @@ class Watched:
             if not self._told:
                 self._told = True
                 self._log("Error", words + ": waiting for it")
-            self._wait()
+            self._wait(error)
             return
         self._take(tree)
         self._told = False
@@ -136,13 +178,82 @@ class Watched:
         for sync in self.syncs:
             sync.degraded = self.trouble
 
-    def _wait(self):
-        self._retry_at = time.monotonic() + MISSING_RETRY
+    def _wait(self, error=None):
+        now = time.monotonic()
+        self._retry_at = now + MISSING_RETRY
+        is_missing = error is None or error.errno in (errno.ENOENT, errno.ENOTDIR)
         for sync in self.syncs:
-            sync.lose_source(time.monotonic())
+            sync.lose_source(now, None if is_missing else "source %s: %s" % (show(sync.config.source), reason(error)))
+
+    # ---- a root that does not answer ---------------------------------------------------------
+
+    def _answers(self, may_wait):
+        """Tell whether the root answers, be it with an error; raise Fatal if it does not and the program may not wait for it."""
+        self._may_hang = filesystems.may_hang(self.root)
+        try:
+            if self._may_hang and self._identity(PATIENCE if may_wait else START_PATIENCE) is None:
+                if not may_wait:
+                    raise Fatal("sync %s: source %s does not answer (insist = yes, or -insist, waits for it)" % (
+                        ", ".join(sync.config.name for sync in self.syncs), show(self.root)))
+                return False
+        except OSError:
+            pass  # whoever wants to use it will tell that
+        return True
+
+    def is_there(self):
+        """Tell whether the root is a directory, at a start that may not wait; raise Fatal if it does not answer."""
+        return self._answers(False) and os.path.isdir(self.root)
+
+    def _identity(self, patience=PATIENCE):
+        """Return (st_dev, st_ino) of the root, None if that takes longer than so many seconds; raise OSError."""
+        if not self._may_hang:
+            self._speak()
+            return _identity_of(os.stat(self.root))
+        wait = 0.0 if self._root_aside.busy else patience  # nobody waits twice for one answer
+        self._root_aside.ask(lambda: _look_at(self.root))
+        if not self._root_aside.wait(wait):
+            self._fall_silent()
+            return None
+        self._speak()
+        return self._root_aside.take()
+
+    def _fall_silent(self):
+        """Let the syncs wait until the root answers."""
+        now = time.monotonic()
+        if not self.is_silent:
+            self._silent_since, self._told_silent = now, False
+        for sync in self.syncs:
+            sync.lose_source(now, "source %s does not answer" % show(sync.config.source))
+
+    def _speak(self):
+        """Let the syncs go on, if the root did not answer."""
+        if not self.is_silent:
+            return
+        self._silent_since, now = None, time.monotonic()
+        if self._told_silent:
+            self._log("Normal", "source %s answers again" % show(self.root))
+        for sync in self.syncs if self.tree is not None else ():  # else they wait for it to be watched
+            if self._told_silent and not sync.takes_events:  # events are for the next scan to find
+                sync.want_full(now)
+            sync.find_source()
+
+    def _hear(self, now):
+        """Take the answer of a root that was silent."""
+        self.check()
+        if self.tree is None and self._opens and self._retry_at is None:
+            self._retry_at = now
+
+    def _tell_silence(self, now):
+        if self.is_silent and not self._told_silent and self._silent_since + HICCUP <= now:
+            self._told_silent = True
+            self._log("Error", "%s: source %s does not answer: waiting for it" % (
+                ", ".join(sync.config.name for sync in self.syncs), show(self.root)))
+
+    # ---- the end -----------------------------------------------------------------------------
 
     def stop(self):
         """Give all that is known to the syncs, closed or not, and give up the watches."""
+        self._opens = False
         self.read()
         self.offer(self.last_look()[0])
         self.close()
@@ -151,14 +262,23 @@ class Watched:
         """Return (what is known by now, closed or not, whether that is all there is to know)."""
         if self.tree is None:
             return [], True
-        steps, ended = self.tree.read(), not self.tree.scans
-        if self.tree.scans and self.tree.recorded:
-            until = time.monotonic() + LAST_LOOK
-            self.tree.close_scan()
-            while not ended and time.monotonic() < until:
-                found, ended = self.tree.step(until, time.monotonic)
-                steps += found
-        return steps + self.tree.settle(float("inf")), ended and not self.tree.overflowed
+        if not self._may_hang:
+            return _last_steps(self.tree)
+        self.check()
+        tree, aside, steps = self.tree, self._scan_aside, []
+        if tree is None or self.is_silent:
+            return [], False
+        if tree.fd is not None:
+            return _last_steps(tree)
+        if aside.busy:
+            if not aside.wait(LAST_LOOK):
+                return [], False
+            steps = aside.take()[2][0]
+        aside.ask(lambda: _last_steps(tree))
+        if not aside.wait(LAST_LOOK + SCAN_PATIENCE):
+            return steps, False
+        found, complete = aside.take()
+        return steps + found, complete
 
     def close(self):
         """Give up the watches."""
@@ -169,25 +289,29 @@ class Watched:
         if self.tree is not None:
             if self.tree.fd is not None:
                 self._loop.remove(self.tree.fd)
-            self.tree.close()
+            if self.tree.fd is not None or not self._scan_aside.busy:  # else it is in the hands of a thread
+                self.tree.close()
             self.tree = None
+        self._scan_aside.forget()
 
     def check(self):
-        """Give up the watches if the root is not the directory any more that is watched."""
-        if self.tree is None:
+        """Give up the watches if the root is not the directory any more that is watched; take note of whether it answers."""
+        if self.tree is None and not self._may_hang:
             return
         try:
-            facts = os.stat(self.root)
-            lost = (facts.st_dev, facts.st_ino) != self.tree.identity
+            found = self._identity()
         except OSError:
-            lost = True
-        if lost:
+            found = ()
+        if found is not None and self.tree is not None and found != self.tree.identity:
             self._lose()
 
     def mounts_changed(self, come, gone):
         """Take note of mount points (absolute bytes) that show another file system, or none any more."""
+        if any(below(self.root, path) is not None for path in [*come, *gone]):  # who does not answer may be another by now
+            self._may_hang = filesystems.may_hang(self.root)
+            self._root_aside.forget()
         if self.tree is None:
-            if self._retry_at is not None:
+            if self._opens:
                 self._retry_at = time.monotonic()
             return
         self.check()
@@ -244,6 +368,8 @@ class Watched:
 
     def _look_after(self):
         """Act on what the tree has noticed beside changes."""
+        if self._scan_aside.busy and self.tree.fd is None:
+            return  # it is in the hands of a thread
         for category, words in self.tree.notes:
             self._log(category, words)
         self.tree.notes.clear()
@@ -272,33 +398,69 @@ class Watched:
 
     def look(self):
         """Do what is due on the timer; tell whether something may have changed."""
-        now = time.monotonic()
+        now, found = time.monotonic(), False
+        if self._root_aside.answered:
+            self._hear(now)
+            found = True
+        if self._scan_aside.answered:
+            found = self._take_scan() or found
+        elif self._scan_aside.busy and not self.is_silent and self._silence_due <= now:
+            self._asked_at = now
+            self.check()
+            found = True
+        self._tell_silence(now)
         if self.tree is None:
-            self._retry_at = None
-            self.open(True)
+            if self._retry_at is not None and self._retry_at <= now:
+                self._retry_at = None
+                self.open(True)
             return True
-        found = False
-        if self._settle_at is not None and self._settle_at <= now:
+        if self.is_silent:
+            return found
+        if self._settle_at is not None and self._settle_at <= now and not self._scan_aside.busy:
             self._settle_at = None
-            steps = self.tree.settle(time.time())
-            self.offer(steps)
-            found = bool(steps)
-        if self._scan_at is not None and self._scan_at <= now:
+            found = self._settle() or found
+        if self._scan_at is not None and self._scan_at <= now and not self._scan_aside.busy:
             found = self._scan(now) or found
         if self.tree is not None:
             self._look_after()
         return found or self.tree is None
 
+    def _settle(self):
+        """Look at files that may be half written; tell whether some are not any more."""
+        tree = self.tree
+        if self._may_hang and tree.fd is None:
+            self._scan_aside.ask(lambda: (tree, None, (tree.settle(time.time()), None)))
+            return False
+        steps = tree.settle(time.time())
+        self.offer(steps)
+        return bool(steps)
+
     def _scan(self, now):
         """Go on with a scan for a moment; tell whether it has found something, or ended for the first time."""
         if self._scan_began is None:
             self._scan_began = now
-        was_recorded = self.tree.recorded
-        scanned = self._last or self.tree
-        steps, ended = scanned.step(now + SLICE, time.monotonic)
+        scanned, was_recorded = self._last or self.tree, self.tree.recorded
+        if self._may_hang and scanned.fd is None:
+            self._scan_at = None
+            self._scan_aside.ask(lambda: (scanned, was_recorded, scanned.step(time.monotonic() + SLICE, time.monotonic)))
+            return False
+        return self._scanned(scanned, was_recorded, *scanned.step(now + SLICE, time.monotonic))
+
+    def _take_scan(self):
+        """Take what a thread has found, as `_scan`."""
+        scanned, was_recorded, (steps, ended) = self._scan_aside.take()
+        if ended is None:
+            self.offer(steps)
+        else:
+            self._scanned(scanned, was_recorded, steps, ended)
+        self._look_after()
+        return bool(steps) or was_recorded is False
+
+    def _scanned(self, scanned, was_recorded, steps, ended):
+        """Act on what a piece of a scan has found; tell whether that is something, or the first time that one has ended."""
         self.offer(steps)
         if not ended:
-            self._scan_at = now
+            self._scan_at = time.monotonic()
             return bool(steps)
         end, began = time.monotonic(), self._scan_began
         self._scan_began = None
@@ -336,6 +498,37 @@ class Watched:
             sync.want_full(time.monotonic())
             if not sync.begins_again:
                 self._log("Error", "%s: changes are lost: there is no start-up action to begin again with" % sync.config.name)
+
+
+def _last_steps(tree):
+    """Return what Watched.last_look does, of a tree."""
+    steps, ended = tree.read(), not tree.scans
+    if tree.scans and tree.recorded:
+        until = time.monotonic() + LAST_LOOK
+        tree.close_scan()
+        while not ended and time.monotonic() < until:
+            found, ended = tree.step(until, time.monotonic)
+            steps += found
+    return steps + tree.settle(float("inf")), ended and not tree.overflowed
+
+
+def _look_at(root):
+    """Return (st_dev, st_ino) of a directory as who serves it says; raise OSError.
+
+    A stat(2) may be answered from what the kernel remembers of it, an open(2) may not (nfs(5), "Close-to-open cache consistency").
+    """
+    try:
+        fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except PermissionError:
+        return _identity_of(os.stat(root))
+    try:
+        return _identity_of(os.fstat(fd))
+    finally:
+        os.close(fd)
+
+
+def _identity_of(facts):
+    return facts.st_dev, facts.st_ino
 
 
 def _lines(steps):

@@ -9,6 +9,7 @@ import os
 import re
 from types import SimpleNamespace
 
+from lsyncd_lite.aside import Answers
 from lsyncd_lite.config import settings, targets
 from lsyncd_lite.config.section import Entry, Section
 from lsyncd_lite.errors import ConfigError, reason
@@ -19,6 +20,8 @@ from lsyncd_lite.trust import doubt, weak_spot
 _ACTIONS = ("onStartup", "onCreate", "onModify", "onAttrib", "onDelete", "onMove")
 _REQUIRED = {"rsyncssh": ("source", "host", "targetdir"), "exec": ("source",), "script": ("source", "script")}
 _ANY_TARGET = ("exec", "script")  # modes to which a target is a text
+PATIENCE = 2.0  # seconds in which a file system has to tell of links on the way to a source or target
+_REAL = Answers(os.path.realpath)
 
 
 class Config(SimpleNamespace):
@@ -242,7 +245,7 @@ class _Builder:
             self.errors.append("%s: stands beside --max-delete in rsync._extra; allowed: one of them" % places["maxDelete"])
         rules = self._rules(values, places)
         extra_rules = self._extra_rules(places, rsync)
-        source = os.path.realpath(to_bytes(values["source"]))
+        source = _real(to_bytes(values["source"]))[0]
         many = "host" if mode == "rsyncssh" else "target"  # one sync for each
         wanted = values.get(many, ("",))
         if not wanted:
@@ -436,11 +439,19 @@ def as_mode(sync, mode):
     return SyncConfig(**dict(vars(sync), mode=mode, **end))
 
 
+def _real(path):
+    """Return (the path without links, whether that is known): where a file system does not answer, what it was the last time, if any."""
+    found, _answers = _REAL.get(os.path.abspath(path), PATIENCE)
+    return os.path.abspath(path) if found is None else found, found is not None
+
+
 def _refuse_danger(source, end):
     """Raise ValueError for a local target that the first sync would destroy the source, or the host, with."""
-    real = os.path.realpath(end["target"])
     if not end["local"]:
         return
+    real, is_known = _real(end["target"])
+    if not is_known:
+        raise ValueError("target %s does not answer: whether it is the source, or holds it, cannot be told" % show(end["target"]))
     if real == b"/":
         problem = "is the root of this host"
     elif real == source:

@@ -124,7 +124,8 @@ class Pair:
     def next_deadline(self):
         """Return the time at which a job may be due; None: not before something happens."""
         if self._next and not self._predecessors:  # it belongs to what has run
-            return AT_ONCE
+            waits = self.absent and self.needs_source and not self.stopping
+            return self.retry_at if waits and self.retry_at is not None else AT_ONCE
         if self._over or self._predecessors or self._asking:
             return None
         if len(self.running) >= self.config.maxProcesses:
@@ -354,6 +355,11 @@ class Pair:
     @property
     def connects(self):
         """Whether the next job may use that connection."""
+        return self.needs_source
+
+    @property
+    def needs_source(self):
+        """Whether the next job is about the source, and no hook."""
         return not self._next or self._next[0].purpose != HOOK
 
     @property

@@ -9,7 +9,7 @@ import time
 class Loop:
     """poll(2) over descriptors with callbacks, and signals as numbers.
 
-    A signal's handler does nothing; the byte that `set_wakeup_fd` writes ends the wait.
+    A signal's handler does nothing; the byte that `set_wakeup_fd` writes ends the wait. Zero is no signal.
     """
 
     def __init__(self, signals):
@@ -32,6 +32,13 @@ class Loop:
         del self._callbacks[fd]
         self._poll.unregister(fd)
 
+    def wake(self):
+        """End the wait, or the next one; any thread may do so."""
+        try:
+            os.write(self._writer, b"\0")
+        except BlockingIOError:
+            pass  # what fills it ends the wait
+
     def wait(self, deadline):
         """Wait until a descriptor, a signal or the deadline (`time.monotonic`, None: for ever).
 
@@ -44,7 +51,7 @@ class Loop:
         signals = b""
         for fd, _event in self._poll.poll(timeout):
             if fd == self._wakeup:
-                signals = os.read(fd, 4096)
+                signals = os.read(fd, 4096).replace(b"\0", b"")
             elif fd in self._callbacks:  # one callback may remove another
                 self._callbacks[fd]()
         return signals

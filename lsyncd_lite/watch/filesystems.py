@@ -8,6 +8,8 @@ import ctypes
 import os
 import re
 
+from lsyncd_lite.paths import below
+
 TABLE = "/proc/self/mountinfo"
 
 # File systems that other hosts, or programs behind them, change without a word to our kernel (statfs(2), linux/magic.h).
@@ -18,6 +20,11 @@ REMOTE = {
     0x47504653: "gpfs", 0x19830326: "fhgfs", 0xAAD7AAEA: "panfs", 0x7C7C6673: "prl_fs", 0x20030528: "orangefs",
     0xA501FCF5: "vxfs",
 }
+
+# The same as the table of mounts has them, where that is another word; of "fuse.sshfs" the first word counts.
+_NAMES = {"nfs4": "nfs", "smbfs": "smb", "smb3": "smb2", "fuseblk": "fuse", "virtiofs": "fuse", "ncpfs": "ncp", "beegfs": "fhgfs",
+          "pvfs2": "orangefs"}
+_NAMES.update((name, name) for name in REMOTE.values())
 
 _libc = ctypes.CDLL(None)
 
@@ -31,8 +38,32 @@ def kind(path):
 
 
 def remote(path):
-    """Return the name of the file system of a path if changes by other hosts are not told there, else None."""
-    return REMOTE.get(kind(path))
+    """Return the name of the file system of a path if changes by other hosts are not told there, else None.
+
+    What the table of mounts tells is enough where such a one is on the way: it may not answer.
+    """
+    above = _mounted_above(path)
+    return _NAMES.get(above[-1]) if any(name in _NAMES for name in above) else REMOTE.get(kind(path))
+
+
+def may_hang(path):
+    """Tell whether a look at an absolute path may never end, as it, or what is above it, is on a file system that others serve."""
+    return any(name in _NAMES or name == "autofs" for name in _mounted_above(path))
+
+
+def _mounted_above(path):
+    """Return the words for the file systems on the way to a path, the last for its own; [] without a table. Touches none of them."""
+    try:
+        with open(TABLE, "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    found = {}
+    for line in lines:
+        point = _plain(line.split(b" ", 5)[4])
+        if below(path, point) is not None:
+            found[point] = line.rpartition(b" - ")[2].split(b" ")[0].decode("ascii", "replace").partition(".")[0]
+    return [found[point] for point in sorted(found, key=len)]
 
 
 class Mounts:

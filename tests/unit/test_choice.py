@@ -95,6 +95,30 @@ def test_file_systems_that_others_change_are_known():
     assert not {0xEF53, 0x58465342, 0x01021994, 0x9123683E, 0x794C7630, 0x2FC12FC1} & set(filesystems.REMOTE)  # ext4, xfs, tmpfs, btrfs, overlay, zfs
 
 
+MOUNTS = (b"22 1 0:21 / / rw - ext4 /dev/sda rw\n23 22 0:22 / /srv/far rw - nfs4 host:/x rw\n24 23 0:23 / /srv/far/near rw - tmpfs none rw\n"
+          b"25 22 0:24 / /ssh\\040fs rw shared:1 - fuse.sshfs a:/\\040-\\040b rw\n26 22 0:25 / /auto rw - autofs systemd-1 rw\n"
+          b"27 22 0:26 / /sys/fs/fuse rw - fusectl none rw\n28 22 0:27 / /twice rw - cifs //a/b rw\n29 28 0:28 / /twice rw - xfs /dev/b rw\n")
+
+
+@pytest.mark.parametrize("path, hangs, name", [
+    (b"/", False, None), (b"/srv", False, None), (b"/srv/far", True, "nfs"), (b"/srv/far/d/e", True, "nfs"), (b"/srv/farther", False, None),
+    (b"/srv/far/near/d", True, None), (b"/ssh fs/d", True, "fuse"), (b"/auto/d", True, None), (b"/sys/fs/fuse", False, None), (b"/twice", False, None),
+])
+def test_the_mount_table_tells_what_may_hang_and_that_is_not_touched(path, hangs, name, tmp_path, monkeypatch):
+    (tmp_path / "mountinfo").write_bytes(MOUNTS)
+    monkeypatch.setattr(filesystems, "TABLE", str(tmp_path / "mountinfo"))
+    asked = []
+    monkeypatch.setattr(filesystems, "kind", asked.append)
+    assert filesystems.may_hang(path) is hangs and filesystems.remote(path) == name
+    assert not asked or not hangs or path.startswith(b"/auto")
+
+
+def test_without_a_mount_table_the_file_system_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(filesystems, "TABLE", str(tmp_path / "none"))
+    monkeypatch.setattr(filesystems, "kind", lambda path: 0x6969)
+    assert not filesystems.may_hang(b"/a") and filesystems.remote(b"/a") == "nfs"
+
+
 LINE = b"%d 28 0:%d / %s rw,relatime shared:1 - tmpfs none rw\n"
 
 

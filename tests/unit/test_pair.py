@@ -172,6 +172,21 @@ def test_only_the_hooks_that_are_given_run(acts, hooks, expected):
 
 
 @BOTH
+def test_a_job_whose_turn_it_is_waits_for_its_source_and_a_hook_does_not(acts):
+    pair = Pair(acts)
+    pair.change(b"a")
+    pair.end(pair.take())
+    assert pair.due <= pair.now and pair.sync.needs_source
+    pair.sync.lose_source(pair.now, "source /src does not answer")
+    assert pair.due == pair.now + 1 and pair.sync.state is State.ABSENT  # else the loop would never rest
+    pair.sync.find_source()
+    job = pair.take()
+    pair.end(job)
+    pair.sync.lose_source(pair.now)
+    assert not pair.sync.needs_source and pair.due <= pair.now and called(pair.take()) == "after a"
+
+
+@BOTH
 def test_what_a_hook_is_told(acts):
     pair = Pair(acts, name="w\n", source=b"/src", target=b"h:/d st/")
     name, tail = b"a\xff \"$(x)\n", {b"LSYNCD_TARGET": b"h:/d st/"}
