@@ -75,6 +75,7 @@ class Pair:
         self._before_stop = set()  # jobs that ran already at the stop
         self._over = False         # nothing is tried any more
         self._gave_up = False      # a job that began after it failed
+        self._protected = set()    # relative paths from which a file system has gone
         self.absent = False        # the source is not there
         self.lacks = None          # the words for that
         self.schedule = Schedule(config, now, wall, jitter)
@@ -99,7 +100,12 @@ class Pair:
         self.lacks = lacks or "source %s is missing" % show(self.config.source)
 
     def protect(self, path, is_gone):
-        """Take note that a file system is gone from an absolute path, or is there again."""
+        """Delete nothing at and below an absolute path as long as a file system is gone from there."""
+        inside = below(path, self.config.source)
+        if inside:
+            self._protected.add(inside) if is_gone else self._protected.discard(inside)
+            self.mode.protect(sorted(self._protected))
+            self._unplan()
 
     def find_source(self):
         """Go on if the source was not there."""
@@ -310,6 +316,9 @@ class Pair:
     def inherit(self, other):
         """Wait for the jobs of another sync of the same pair to end, and take over what it has not told its hook."""
         self._predecessors |= (other.running | other._predecessors).difference(other._next)
+        if other._protected:
+            self._protected |= other._protected
+            self.mode.protect(sorted(self._protected))
         if self.config.onBatch.after is not None:
             self._owe([*other._owed, *(path for job in other._next if job.name == "after" for path in job.told)])
             self._owed_at = AT_ONCE if self._owed else None

@@ -38,7 +38,13 @@ class Script:
         self.takes_batches = "action" in calls.names
         self.has_startup = "on_startup" in calls.names
         self.released = False  # a standard mode may delete more than maxDelete, once
+        self._protected = ()
+        self._incomplete = set()  # the standard modes whose target has to be compared as a whole, as it was away
         self._probed = set()  # the standard modes that have asked what they need to know
+
+    def protect(self, paths):
+        """Let the standard modes delete nothing at and below some relative paths, as Rsync.protect does."""
+        self._protected = tuple(paths)
 
     @property
     def next_alarm(self):
@@ -123,6 +129,7 @@ class Script:
         while rounds:
             entries = rounds.popleft()
             mode.released = self.released
+            mode.protect(self._protected)
             for job in mode.plan(entries, look.source, look.settled, look.wall) if entries else ():
                 verdict = Verdict.OK
                 if job.check is not None:

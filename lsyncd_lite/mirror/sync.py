@@ -37,7 +37,6 @@ class Sync(Pair):
         self._full_after = now     # a full sync of a busy tree must not follow on the last at once
         self._held_failures = 0    # in a row, of what is held
         self._blocked = set()      # the queues in which all that is due touches what is running
-        self._protected = set()    # paths from which a file system has gone
         self._in_flight = None     # Queue of what is planned or running, made when it is asked for
         if self.starting:
             self.queue.add(b"", WHOLE, now - config.delay)
@@ -86,14 +85,6 @@ class Sync(Pair):
             self._put_back(self.queue, [(move.place, PLACE)], now)
         self.moves.add(move, now)
         self._blocked.clear()
-
-    def protect(self, path, is_gone):
-        """Delete nothing at and below an absolute path as long as a file system is gone from there."""
-        inside = below(path, self.config.source)
-        if inside:
-            self._protected.add(inside) if is_gone else self._protected.discard(inside)
-            self.mode.protect(sorted(self._protected))
-            self._unplan()
 
     def want_full(self, now):
         """Queue the whole source."""
