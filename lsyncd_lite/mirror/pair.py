@@ -18,6 +18,7 @@ from lsyncd_lite.paths import below, show, to_bytes
 RETRY_LONGEST = 60.0   # seconds between two tries at a target that does not work
 FAILED_RETRY = 300.0   # seconds between two tries of a sync that failed for good
 ABSENT_RETRY = 1.0     # seconds between two looks for a missing source
+GUARDED_RETRY = 60.0   # seconds between two counts of what maxDelete holds
 GATE_OPEN = 1.0        # seconds for which a yes of runIf holds
 GATE_LIMIT = 60.0      # seconds after which runIf hangs
 AT_ONCE = float("-inf")
@@ -218,7 +219,7 @@ class Pair:
             following, job.began = job, leader.began
             if leader.purpose == CHECK:
                 verdict, words = self.mode.verdict(leader, status, output)
-                told = verdict, leader.overdue or words
+                told, job.entries = (verdict, leader.overdue or words), leader.entries
                 following = self._led(job)
             elif status != 0:
                 told = Verdict.AGAIN, "onBatch.before %s" % how(status, output)
@@ -296,6 +297,12 @@ class Pair:
         job = Job(argv, stdin, [], purpose)
         job.environ = environ
         return job
+
+    def _guard(self, words, now, lasted):
+        """Hold everything after a count that took so many seconds; what would delete so much may be about to send what is as wrong."""
+        self.guarded, self.retry_at = words, now + max(GUARDED_RETRY, 10 * lasted)
+        self._must_start = False  # the target is there
+        return Outcome(Verdict.HELD, words, self._onepass)
 
     def _works(self):
         """Forget the failures that are over: the target works."""

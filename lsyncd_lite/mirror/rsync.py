@@ -119,6 +119,7 @@ class Rsync:
             if job.empties:
                 return Verdict.AGAIN, self.refused_empty
             if self._limit in job.argv:
+                self._met = True  # it holds what would be deleted
                 return Verdict.HELD, self._too_many(output)
         if self._met and status in (3, 11) and any(map(_NO_TARGET.match, output)):
             job.entries = [(b"", WHOLE), *job.entries]  # all of it is not there

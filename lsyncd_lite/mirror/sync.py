@@ -16,7 +16,6 @@ from lsyncd_lite.mirror.pair import AT_ONCE, FAILED_RETRY, RETRY_LONGEST, Outcom
 from lsyncd_lite.mirror.queue import BOUND, Queue
 from lsyncd_lite.paths import below, join, split
 
-GUARDED_RETRY = 60.0         # seconds between two counts of what maxDelete holds
 FULL_RETRY_LONGEST = 3600.0  # seconds between two full syncs when some files cannot be sent
 
 
@@ -228,7 +227,9 @@ class Sync(Pair):
             return Outcome(verdict, words, False)
         self.last_error, self.failing_since = words, self.failing_since or wall
         if verdict is Verdict.HELD:
-            return self._guard(job, entries, words, now + max(GUARDED_RETRY, 10 * lasted))
+            self._put_back(self.held if job.held else self.queue, entries, job.since)
+            self._unplan()
+            return self._guard(words, now, lasted)
         if job in self._before_stop:  # what is pending gets one try after the stop
             self._before_stop.discard(job)
             self._put_back(self.queue, entries, job.since)
@@ -236,6 +237,7 @@ class Sync(Pair):
             return Outcome(verdict, words, False)
         self._gave_up = self.stopping
         if verdict is Verdict.PARTIAL:
+            self._use_up(job)
             new_trouble = job.held or not self.held
             self._put_back(self.held, entries, job.since)
             if new_trouble:
@@ -265,16 +267,13 @@ class Sync(Pair):
         shared = {split(path)[0] for path, _marks in job.entries if path}
         self._put_back(self.queue, [(directory, PLACE) for directory in shared if busy.below(directory)], now)
 
-    def _guard(self, job, entries, words, again):
-        """Hold everything: what would delete so much may be about to send what is as wrong."""
-        self._put_back(self.held if job.held else self.queue, entries, job.since)
-        self._unplan()
-        self.guarded, self.retry_at = words, again
-        return Outcome(Verdict.HELD, words, self._onepass)
-
-    def _succeeded(self, job, count, full, lasted, wall):
+    def _use_up(self, job):
+        """Let no other job delete as much as one that was free to, and has met the target."""
         if job.free:
             self.mode.released = False
+
+    def _succeeded(self, job, count, full, lasted, wall):
+        self._use_up(job)
         if full:
             self.starting = False
         self.last_success = wall
