@@ -319,10 +319,18 @@ class Sync(Pair):
             return
         other._unplan()
         for queue in (other.queue, other.held, other._after_full):
-            self._put_back(self.queue, queue.entries(), queue.since)
+            self._adopt(queue.entries(), queue.since)
         for job in other.running:
-            self._put_back(self.queue, [(path, marks & ~NEW) for path, marks in job.entries], job.since)
-        self._put_back(self.queue, other.moves.places(), other.oldest)
+            self._adopt([(path, marks & ~NEW) for path, marks in job.entries], job.since)
+        self._adopt(other.moves.places(), other.oldest)
+
+    def _adopt(self, entries, since):
+        """Queue entries that were made under other rules: what is excluded by now must not be taken for what has become so, and removed."""
+        kinds = [{self.filter.excludes(*split(path), is_dir) for is_dir in (True, False)} if path else {False} for path, _marks in entries]
+        known = [entry for entry, excluded in zip(entries, kinds) if excluded == {False}]
+        if any(len(excluded) == 2 for excluded in kinds):
+            known.append((b"", WHOLE))
+        self._put_back(self.queue, known, since)
 
     def remains(self):
         """Return the records (tuples of bytes) of all that is not known to be on the target, for `restore`."""
@@ -345,7 +353,7 @@ class Sync(Pair):
         entries = [(record[2], int(record[1])) for record in records if record[0] == b"place"]
         if not complete:
             entries.append((b"", WHOLE))
-        self._put_back(self.queue, entries, now)
+        self._adopt(entries, now)
 
     def try_now(self, now):
         """Wait no longer for what has failed: somebody may have mended it."""
