@@ -139,7 +139,7 @@ class Jobs:
         """End a job that hangs, with all that it has started: TERM, and KILL for what does not listen."""
         number = signal.SIGTERM if job.overdue is None else signal.SIGKILL
         if job.overdue is None:
-            job.overdue = "%s: %s: ended" % (job.purpose, why)
+            job.overdue = "%s: %s: ended" % (job.purpose if job.name is None else "%s.%s" % (job.purpose, job.name), why)
             self._log("Error", "%s: %s" % (sync.config.name, job.overdue))
             self._sockets.give_up(sync.mode.connection)  # it may be what hangs
         self._children.kill(number, lambda tag: tag[1] is job)
