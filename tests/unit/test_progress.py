@@ -58,7 +58,12 @@ def test_work_of_any_member_is_seen(group):
     until(lambda: of(busy) and of(idle))
     before, rest = of(busy), of(idle)
     until(lambda: has_moved(before, of(busy)))
-    until(lambda: not has_moved(rest, of(idle)))  # it has begun to sleep at last
+    looks = [rest]
+
+    def sleeps():
+        looks.append(of(idle))
+        return len(looks) > 5 and not has_moved(looks[-6], looks[-1])
+    until(sleeps)  # its beginning is work, too
     rest = of(idle)
     before = of(busy)
     until(lambda: has_moved(before, of(busy)))
