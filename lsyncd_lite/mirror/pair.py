@@ -10,7 +10,7 @@ import enum
 from collections import deque, namedtuple
 
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import CHECK, GATE, HOOK, LOST, MAY_BEGIN, PROBE, Job, Verdict
+from lsyncd_lite.mirror.job import ACTION, CHECK, GATE, HOOK, LOST, MAY_BEGIN, PROBE, Job, Verdict
 from lsyncd_lite.mirror.queue import BOUND
 from lsyncd_lite.mirror.schedule import Schedule
 from lsyncd_lite.paths import below, show, to_bytes
@@ -98,7 +98,11 @@ class Pair:
     def lose_source(self, now, lacks=None):
         """Start nothing for a while: the source, or what it lacks, is not there, and nothing may be concluded from that."""
         self.absent, self.retry_at = True, now + ABSENT_RETRY
-        self.lacks = lacks or "source %s is missing" % show(self.config.source)
+        self.lacks = lacks or self._missing
+        for job in [job for job in self._next if _needs_source(job)]:  # what is there when it is back may be another one
+            self._next.remove(job)
+            self.running.discard(job)
+            self._judge(job, None, [], now, self._settled, (Verdict.REDO, None))
 
     def protect(self, path, is_gone):
         """Delete nothing at and below an absolute path as long as a file system is gone from there."""
@@ -131,7 +135,7 @@ class Pair:
     def next_deadline(self):
         """Return the time at which a job may be due; None: not before something happens."""
         if self._next and not self._predecessors:  # it belongs to what has run
-            return AT_ONCE
+            return self.retry_at if self.absent and not self.stopping and self.retry_at is not None else AT_ONCE
         if self._over or self._predecessors or self._asking:
             return None
         if len(self.running) >= self.config.maxProcesses:
@@ -148,6 +152,10 @@ class Pair:
         if due is None or due > now:
             return None
         if self._next:
+            lacks = None if self.stopping or not _needs_source(self._next[0]) else self._lacks(source)
+            if lacks is not None:
+                self.lose_source(now, lacks)
+                return None
             job = self._next.popleft()
             job.began = now
             return job
@@ -174,19 +182,29 @@ class Pair:
         leader.since, leader.held = job.since, job.held
         return leader
 
-    def _has_source(self, source, now):
-        """Tell whether the source is there, and take note of that."""
+    @property
+    def _missing(self):
+        return "source %s is missing" % show(self.config.source)
+
+    def _lacks(self, source):
+        """Return the words for what is not there, None where nothing is missing."""
         marker = self.config.requireMarker
         if not source.is_directory():
-            self.lose_source(now)
-        elif marker is not None and source.lstat(to_bytes(marker)) is None:
-            self.lose_source(now, "source %s holds no %s (requireMarker)" % (show(self.config.source), show(marker)))
-        else:
-            if self.absent and marker is not None:  # what was told meanwhile may be of another file system
-                self.want_full(now)
-            self.absent, self.retry_at = False, None
-            return True
-        return False
+            return self._missing
+        if marker is not None and source.lstat(to_bytes(marker)) is None:
+            return "source %s holds no %s (requireMarker)" % (show(self.config.source), show(marker))
+        return None
+
+    def _has_source(self, source, now):
+        """Tell whether the source is there, and take note of that."""
+        lacks = self._lacks(source)
+        if lacks is not None:
+            self.lose_source(now, lacks)
+            return False
+        if self.absent and self.config.requireMarker is not None:  # what was told meanwhile may be of another file system
+            self.want_full(now)
+        self.absent, self.retry_at = False, None
+        return True
 
     def _begin(self, job, now):
         job.began = now
@@ -412,6 +430,11 @@ class Pair:
         return State.IDLE if self.degraded is None else State.DEGRADED
 
     _is_planned = False  # something waits for a process only
+
+
+def _needs_source(job):
+    """Tell whether a job is one that mirrors."""
+    return (job.around or job).purpose not in (HOOK, GATE, ACTION, LOST)
 
 
 def how(status, output):

@@ -102,6 +102,25 @@ def test_what_a_killed_rsync_may_have_left_is_not_what_is_excluded(src, dst, mir
     assert (dst / ".env.secret").read_text() == "the target's own" and (dst / ".own.tagged/f").exists()
 
 
+def test_a_source_that_goes_away_before_a_job_begins_costs_no_time_and_no_file(src, dst, tmp_path, daemon):
+    """What was to run is planned anew: by then the source may be empty."""
+    make(src, "a")
+    before = "echo > %s/runs; while [ -e %s/wait ]; do sleep 0.05; done" % (tmp_path, tmp_path)
+    (tmp_path / "wait").touch()
+    running = daemon(sync(src, dst, onBatch={"before": before}), settings={"insist": True}, wait=False)
+    make(dst, "a", "b")
+    running.wait_path(tmp_path / "runs")
+    src.rename(tmp_path / "away")
+    (tmp_path / "wait").unlink()
+    running.wait_status(state="no source", in_flight="0")
+    src.mkdir()
+    running.wait_status(last_error=lambda words: words and "refused to empty it" in words)
+    assert names(dst) == {"a", "b"}
+    src.rmdir()
+    (tmp_path / "away").rename(src)
+    running.wait_equal(src, dst)
+
+
 def test_a_held_sync_does_not_hold_up_others(tmp_path, src, dst, daemon):
     make(src, *map(str, range(10)))
     make(tmp_path / "other", "x")

@@ -299,6 +299,33 @@ def test_a_check_that_ends_after_the_stop_is_the_one_try():
     assert one.due is None and one.sync.pending == 1
 
 
+@pytest.mark.parametrize("how", ["gone", "no marker"])
+def test_what_was_about_to_run_is_planned_anew_where_the_source_went_away(how):
+    one = pair(requireMarker="m" if how == "no marker" else None)
+    one.source.files[b"m"] = file()
+    one.change(b"a", at=1)
+    one.end(one.take(), OK)
+    if how == "gone":
+        one.source.there = False
+    else:
+        del one.source.files[b"m"]
+    assert one.take() is None and one.sync.state is State.ABSENT and not one.sync.running and one.sync.pending == 1
+    assert one.now < one.due <= one.now + 1  # and not at once again
+    one.source.there = True
+    one.source.files[b"m"] = file()
+    one.sync.find_source()
+    assert one.take(10).purpose == CHECK
+
+
+def test_a_hook_that_is_to_run_after_a_job_waits_for_a_source_without_haste():
+    hooks = {"before": None, "after": parse("/after"), "failed": None, "afterFailure": "ignore"}
+    one = MirroringPair(Numbers(), delay=0, onBatch=hooks)
+    one.change(b"a", at=1)
+    one.end(one.take(1), 0)
+    one.sync.lose_source(1)
+    assert one.due == 2 and one.take(2).purpose == HOOK
+
+
 def test_before_runs_between_check_and_job():
     one = pair(onBatch={"before": parse("/before"), "after": None, "failed": None, "afterFailure": "ignore"})
     one.change(b"a", at=1)
