@@ -60,8 +60,7 @@ class Daemon:
         self._status_at = float("-inf")
         self._status_broken = False
         self._beat_at = 0.0
-        directory = None if config.settings.onepass else config.settings.stateDir
-        self._keeper = Keeper(None if directory is None else State(directory), log)
+        self._keeper = Keeper(_state(config), log)
         self._told = {}        # Sync → the failure that was logged last
 
     # ---- the story ---------------------------------------------------------------------------
@@ -336,13 +335,15 @@ class Daemon:
         try:
             config = self._reload()
             plan = self._plan(config)
-        except (ConfigError, ScriptError) as error:
+            state = self._keeper.state if config.settings.stateDir == self._config.settings.stateDir else _state(config)
+        except (ConfigError, ScriptError, Fatal) as error:
             for line in getattr(error, "lines", [str(error)]):
                 self._log("Error", line)
             self._log("Error", "the new configuration is refused, the old one stays")
             return
         self._log.open(config.settings)
         self._log("Normal", "configuration read again")
+        self._keeper.use(state)
         self._apply(plan, config, True)
 
     def _watch_mounts(self):
@@ -484,6 +485,12 @@ class Daemon:
         self._killed = True
         self._kill_at = None
         self._jobs.end(self._reap)
+
+
+def _state(config):
+    """Return the State of a Config, None where nothing is kept; raise Fatal."""
+    directory = None if config.settings.onepass else config.settings.stateDir
+    return None if directory is None else State(directory)
 
 
 def _why(words):

@@ -147,7 +147,7 @@ class Jobs:
             job.stuck = True
             self._log("Error", "%s: %s cannot be ended: it waits for what does not answer" % (sync.config.name, job.purpose))
         if job.overdue is None:
-            job.overdue = "%s: %s: ended" % (job.purpose, why)
+            job.overdue = "%s: %s: ended" % (job.purpose if job.name is None else "%s.%s" % (job.purpose, job.name), why)
             self._log("Error", "%s: %s" % (sync.config.name, job.overdue))
             self._sockets.give_up(sync.mode.connection)  # it may be what hangs
         self._children.kill(number, lambda tag: tag[1] is job)

@@ -13,21 +13,27 @@ SHARE = 50    # times as long as keeping them takes, at least
 
 
 class Keeper:
-    """Keeps what syncs leave in a State; None: nothing is kept. log: a Log."""
+    """Keeps what syncs leave in a State (`state`; None: nothing is kept). log: a Log."""
 
     def __init__(self, state, log):
-        self._state = state
+        self.state = state
         self._log = log
         self._kept = {}        # Sync → the records that were kept last
         self._broken = False   # and that was told
         self.due = None        # when `keep` has something to do
 
+    def use(self, state):
+        """Keep it in another State from now on; what stands in the old one counts as not ended."""
+        if state is not self.state:
+            self.state = state
+            self._kept.clear()
+
     def begin(self, sync, now):
         """Bring back what an earlier run of a pair has left."""
-        if self._state is None:
+        if self.state is None:
             return
         try:
-            left = self._state.load(sync.config)
+            left = self.state.load(sync.config)
         except OSError as error:
             self._log("Error", "%s: cannot read what the last run has left: %s" % (sync.config.name, reason(error)))
             left = [], False
@@ -42,18 +48,18 @@ class Keeper:
 
     def note(self, sync):
         """Note that a sync runs: from now on it counts as not ended."""
-        if self._state is not None:
+        if self.state is not None:
             self._save(sync, False)
 
     def forget(self, sync):
         """Keep nothing any more of a sync that the configuration has no more."""
         self._kept.pop(sync, None)
-        if self._state is not None:
-            self._state.forget(sync.config)
+        if self.state is not None:
+            self.state.forget(sync.config)
 
     def keep(self, syncs, now):
         """Keep what would be lost with us, if that is due: events, which nobody can find by looking."""
-        events = [sync for sync in syncs if sync.takes_events and self._state is not None]
+        events = [sync for sync in syncs if sync.takes_events and self.state is not None]
         waiting = [sync for sync in events if sync.pending or sync.in_flight or self._kept.get(sync)]
         if not waiting:
             self.due = None
@@ -66,7 +72,7 @@ class Keeper:
 
     def end(self, syncs):
         """Keep what could not be done."""
-        for sync in syncs if self._state is not None else ():
+        for sync in syncs if self.state is not None else ():
             self._save(sync, True)
 
     def _save(self, sync, ended):
@@ -74,7 +80,7 @@ class Keeper:
         if not ended and self._kept.get(sync) == records:
             return
         try:
-            self._state.save(sync.config, records, ended)
+            self.state.save(sync.config, records, ended)
             self._kept[sync], self._broken = records, False
             if ended and records:
                 self._log("Normal", "%s: %d changes are kept for the next start" % (sync.config.name, len(records)))

@@ -313,9 +313,9 @@ class Watched:
         if self.tree is None:
             if self._opens:
                 self._retry_at = time.monotonic()
-            return
-        self.check()
-        self.read()
+        else:
+            self.check()
+            self.read()
         for path, is_gone in [(path, True) for path in gone] + [(path, False) for path in come]:
             for sync in self.syncs:
                 sync.protect(path, is_gone)

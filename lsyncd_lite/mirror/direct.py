@@ -161,10 +161,10 @@ class Direct:
                 verdict, words = self._rsync.verdict(job, status, output)
             elif status == 0:
                 verdict = Verdict.OK
-            self._sound = verdict is Verdict.OK
-            return verdict, words
-        verdict, words = self._judge(job, status, output)
+        else:
+            verdict, words = self._judge(job, status, output)
         self._sound = verdict is Verdict.OK
+        self._met = self._met or verdict is Verdict.HELD  # it holds what would be removed
         return verdict, words
 
     def _learn(self, status, output):

@@ -252,7 +252,9 @@ class EventSync(Pair):
                 return Outcome(Verdict.OK, None, False)
             return Outcome(verdict, words, False)
         self.last_error, self.failing_since = words, self.failing_since or wall
-        self.guarded = words if verdict is Verdict.HELD else None
+        if verdict is Verdict.HELD:
+            self.queue.put_back(work.events, now)
+            return self._guard(words, now, now - job.began)
         killed = told is None and status in _SIGNALS
         if job in self._before_stop:  # what is pending gets one try after the stop
             self._put_back(work.events, now, now, killed)
@@ -282,9 +284,10 @@ class EventSync(Pair):
             self.last_success = wall
             self._works()
             return Outcome(Verdict.OK, words or "start-up finished after %.1f s" % (now - job.began), False)
-        self.guarded = words if verdict is Verdict.HELD else None
         if verdict is not Verdict.REDO:
             self.last_error, self.failing_since = words, self.failing_since or wall
+            if verdict is Verdict.HELD:
+                return self._guard(words, now, now - job.began)
             self._failures += 1
             self.failed = verdict is Verdict.DIE
             self.retry_at = now + (FAILED_RETRY if self.failed else self._back_off(self._failures))
@@ -295,7 +298,8 @@ class EventSync(Pair):
             self.queue.done(event)
         if self._failures >= TROUBLE and not self.stopping:  # it works again for all of them
             self.queue.hurry(now, True)
-        self._works()
+        if self.guarded is None or self.retry_at is None:  # else it ran already when another was held
+            self._works()
 
     def _works(self):
         super()._works()

@@ -28,6 +28,9 @@ class Exec:
         self._actions = {Kind.CREATE: config.onCreate, Kind.MODIFY: config.onModify, Kind.ATTRIB: config.onAttrib,
                          Kind.DELETE: config.onDelete, Kind.MOVE: config.onMove}
 
+    def protect(self, paths):
+        """Take no note of paths from which a file system has gone: what is deleted there is not told."""
+
     def startup(self, _look):
         """Yield the Job of the start-up; return (Verdict, words)."""
         status, output = yield Job(self.config.onStartup.argv(self._values()), None, [], ACTION)

@@ -10,7 +10,7 @@ import enum
 from collections import deque, namedtuple
 
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import CHECK, CLEANING, GATE, HOOK, LOST, MAY_BEGIN, PROBE, Job, Verdict
+from lsyncd_lite.mirror.job import ACTION, CHECK, CLEANING, GATE, HOOK, LOST, MAY_BEGIN, PROBE, Job, Verdict
 from lsyncd_lite.mirror.queue import BOUND
 from lsyncd_lite.mirror.schedule import Schedule
 from lsyncd_lite.paths import below, show, to_bytes
@@ -18,6 +18,7 @@ from lsyncd_lite.paths import below, show, to_bytes
 RETRY_LONGEST = 60.0   # seconds between two tries at a target that does not work
 FAILED_RETRY = 300.0   # seconds between two tries of a sync that failed for good
 ABSENT_RETRY = 1.0     # seconds between two looks for a missing source
+GUARDED_RETRY = 60.0   # seconds between two counts of what maxDelete holds
 GATE_OPEN = 1.0        # seconds for which a yes of runIf holds
 GATE_LIMIT = 60.0      # seconds after which runIf hangs
 AT_ONCE = float("-inf")
@@ -75,6 +76,7 @@ class Pair:
         self._before_stop = set()  # jobs that ran already at the stop
         self._over = False         # nothing is tried any more
         self._gave_up = False      # a job that began after it failed
+        self._protected = set()    # relative paths from which a file system has gone
         self.absent = False        # the source is not there
         self.lacks = None          # the words for that
         self.schedule = Schedule(config, now, wall, jitter)
@@ -96,10 +98,19 @@ class Pair:
     def lose_source(self, now, lacks=None):
         """Start nothing for a while: the source, or what it lacks, is not there, and nothing may be concluded from that."""
         self.absent, self.retry_at = True, now + ABSENT_RETRY
-        self.lacks = lacks or "source %s is missing" % show(self.config.source)
+        self.lacks = lacks or self._missing
+        for job in [job for job in self._next if _needs_source(job)]:  # what is there when it is back may be another one
+            self._next.remove(job)
+            self.running.discard(job)
+            self._judge(job, None, [], now, self._settled, (Verdict.REDO, None))
 
     def protect(self, path, is_gone):
-        """Take note that a file system is gone from an absolute path, or is there again."""
+        """Delete nothing at and below an absolute path as long as a file system is gone from there."""
+        inside = below(path, self.config.source)
+        if inside:
+            self._protected.add(inside) if is_gone else self._protected.discard(inside)
+            self.mode.protect(sorted(self._protected))
+            self._unplan()
 
     def find_source(self):
         """Go on if the source was not there."""
@@ -142,6 +153,10 @@ class Pair:
         if due is None or due > now:
             return None
         if self._next:
+            lacks = None if self.stopping or not _needs_source(self._next[0]) else self._lacks(source)
+            if lacks is not None:
+                self.lose_source(now, lacks)
+                return None
             job = self._next.popleft()
             job.began = now
             return job
@@ -168,19 +183,29 @@ class Pair:
         leader.since, leader.held = job.since, job.held
         return leader
 
-    def _has_source(self, source, now):
-        """Tell whether the source is there, and take note of that."""
+    @property
+    def _missing(self):
+        return "source %s is missing" % show(self.config.source)
+
+    def _lacks(self, source):
+        """Return the words for what is not there, None where nothing is missing."""
         marker = self.config.requireMarker
         if not source.is_directory():
-            self.lose_source(now)
-        elif marker is not None and source.lstat(to_bytes(marker)) is None:
-            self.lose_source(now, "source %s holds no %s (requireMarker)" % (show(self.config.source), show(marker)))
-        else:
-            if self.absent and marker is not None:  # what was told meanwhile may be of another file system
-                self.want_full(now)
-            self.absent, self.retry_at = False, None
-            return True
-        return False
+            return self._missing
+        if marker is not None and source.lstat(to_bytes(marker)) is None:
+            return "source %s holds no %s (requireMarker)" % (show(self.config.source), show(marker))
+        return None
+
+    def _has_source(self, source, now):
+        """Tell whether the source is there, and take note of that."""
+        lacks = self._lacks(source)
+        if lacks is not None:
+            self.lose_source(now, lacks)
+            return False
+        if self.absent and self.config.requireMarker is not None:  # what was told meanwhile may be of another file system
+            self.want_full(now)
+        self.absent, self.retry_at = False, None
+        return True
 
     def _begin(self, job, now):
         job.began = now
@@ -213,7 +238,7 @@ class Pair:
             following, job.began = job, leader.began
             if leader.purpose == CHECK:
                 verdict, words = self.mode.verdict(leader, status, output)
-                told = verdict, leader.overdue or words
+                told, job.entries = (verdict, leader.overdue or words), leader.entries
                 following = self._led(job)
             elif status != 0:
                 told = Verdict.AGAIN, "onBatch.before %s" % how(status, output)
@@ -292,6 +317,12 @@ class Pair:
         job.environ = environ
         return job
 
+    def _guard(self, words, now, lasted):
+        """Hold everything after a count that took so many seconds; what would delete so much may be about to send what is as wrong."""
+        self.guarded, self.retry_at = words, now + max(GUARDED_RETRY, 10 * lasted)
+        self._must_start = False  # the target is there
+        return Outcome(Verdict.HELD, words, self._onepass)
+
     def _works(self):
         """Forget the failures that are over: the target works."""
         self._failures, self.retry_at, self.failed, self.guarded = 0, None, False, None
@@ -311,6 +342,9 @@ class Pair:
     def inherit(self, other):
         """Wait for the jobs of another sync of the same pair to end, and take over what it has not told its hook."""
         self._predecessors |= (other.running | other._predecessors).difference(other._next)
+        if other._protected:
+            self._protected |= other._protected
+            self.mode.protect(sorted(self._protected))
         if self.config.onBatch.after is not None:
             self._owe([*other._owed, *(path for job in other._next if job.name == "after" for path in job.told)])
             self._owed_at = AT_ONCE if self._owed else None
@@ -402,6 +436,11 @@ class Pair:
         return State.IDLE if self.degraded is None else State.DEGRADED
 
     _is_planned = False  # something waits for a process only
+
+
+def _needs_source(job):
+    """Tell whether a job is one that mirrors."""
+    return (job.around or job).purpose not in (HOOK, GATE, ACTION, LOST)
 
 
 def how(status, output):

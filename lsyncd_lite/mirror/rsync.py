@@ -119,6 +119,7 @@ class Rsync:
             if job.empties:
                 return Verdict.AGAIN, self.refused_empty
             if self._limit in job.argv:
+                self._met = True  # it holds what would be deleted
                 return Verdict.HELD, self._too_many(output)
         if self._met and status in (3, 11) and any(map(_NO_TARGET.match, output)):
             job.entries = [(b"", WHOLE), *job.entries]  # all of it is not there
@@ -210,10 +211,10 @@ class Rsync:
         """Return the Job that removes what rsyncs have left in listed directories, and makes these equal.
 
         They receive a file under the name ".NAME.XXXXXX". Only what is called so and is not in the source is removed, and
-        no directory: there may be more in there that is none of ours.
+        no directory: there may be more in there that is none of ours. What the user's rules protect may be called so, too.
         """
         return self._listed(CLEANING, [b"--delete", b"--ignore-missing-args", b"--existing", b"--ignore-existing",
-                                    b"--filter=P */", b"--filter=R .*.??????", b"--filter=P *"], names, entries)
+                                    b"--filter=P */", b"--filter=-r! .*.??????"], names, entries)
 
     def removal(self, names, entries):
         """Return the Job that removes listed names by a filter that shows rsync nothing beside them.

@@ -38,7 +38,13 @@ class Script:
         self.takes_batches = "action" in calls.names
         self.has_startup = "on_startup" in calls.names
         self.released = False  # a standard mode may delete more than maxDelete, once
+        self._protected = ()
+        self._incomplete = set()  # the standard modes whose target has to be compared as a whole, as it was away
         self._probed = set()  # the standard modes that have asked what they need to know
+
+    def protect(self, paths):
+        """Let the standard modes delete nothing at and below some relative paths, as Rsync.protect does."""
+        self._protected = tuple(paths)
 
     @property
     def next_alarm(self):
@@ -116,18 +122,21 @@ class Script:
                     return verdict, words
             self._probed.add(wanted.mode)
         entries = places(wanted.events)
-        rounds = deque([[(b"", WHOLE)]] if wanted.whole else [])
+        whole = wanted.whole or wanted.mode in self._incomplete
+        rounds = deque([[(b"", WHOLE)]] if whole else [])
         doubtful = [(path, marks) for path, marks in entries if marks & FRESH]
-        rounds += [doubtful if wanted.whole else entries]  # a full sync compares no content
+        rounds += [doubtful if whole else entries]  # a full sync compares no content
         planned, worst = 0, (Verdict.OK, None)
         while rounds:
             entries = rounds.popleft()
             mode.released = self.released
+            mode.protect(self._protected)
             for job in mode.plan(entries, look.source, look.settled, look.wall) if entries else ():
                 verdict = Verdict.OK
                 if job.check is not None:
                     check, job.check = Job(job.check, job.stdin, [], CHECK), None
                     verdict, words = mode.verdict(check, *(yield check))
+                    job.entries = check.entries or job.entries
                 if verdict in MAY_BEGIN:
                     verdict, words = mode.verdict(job, *(yield job))
                 if verdict is Verdict.REDO and planned < _REPLANNED:
@@ -139,9 +148,15 @@ class Script:
                 if verdict is Verdict.LOOK:
                     worst = verdict, words
                 elif verdict is not Verdict.OK:
+                    if any(not path and marks & WHOLE for path, marks in job.entries):
+                        self._incomplete.add(wanted.mode)
+                    if verdict is Verdict.PARTIAL and job.free:
+                        self.released = False
                     return verdict, words
                 if job.then_full:
                     rounds.append([(b"", WHOLE)])
+        if whole:
+            self._incomplete.discard(wanted.mode)
         return worst
 
 

@@ -16,7 +16,6 @@ from lsyncd_lite.mirror.pair import AT_ONCE, FAILED_RETRY, RETRY_LONGEST, Outcom
 from lsyncd_lite.mirror.queue import BOUND, Queue
 from lsyncd_lite.paths import below, join, split
 
-GUARDED_RETRY = 60.0         # seconds between two counts of what maxDelete holds
 FULL_RETRY_LONGEST = 3600.0  # seconds between two full syncs when some files cannot be sent
 
 
@@ -37,7 +36,6 @@ class Sync(Pair):
         self._full_after = now     # a full sync of a busy tree must not follow on the last at once
         self._held_failures = 0    # in a row, of what is held
         self._blocked = set()      # the queues in which all that is due touches what is running
-        self._protected = set()    # paths from which a file system has gone
         self._in_flight = None     # Queue of what is planned or running, made when it is asked for
         if self.starting:
             self.queue.add(b"", WHOLE, now - config.delay)
@@ -86,14 +84,6 @@ class Sync(Pair):
             self._put_back(self.queue, [(move.place, PLACE)], now)
         self.moves.add(move, now)
         self._blocked.clear()
-
-    def protect(self, path, is_gone):
-        """Delete nothing at and below an absolute path as long as a file system is gone from there."""
-        inside = below(path, self.config.source)
-        if inside:
-            self._protected.add(inside) if is_gone else self._protected.discard(inside)
-            self.mode.protect(sorted(self._protected))
-            self._unplan()
 
     def want_full(self, now):
         """Queue the whole source."""
@@ -237,7 +227,9 @@ class Sync(Pair):
             return Outcome(verdict, words, False)
         self.last_error, self.failing_since = words, self.failing_since or wall
         if verdict is Verdict.HELD:
-            return self._guard(job, entries, words, now + max(GUARDED_RETRY, 10 * lasted))
+            self._put_back(self.held if job.held else self.queue, entries, job.since)
+            self._unplan()
+            return self._guard(words, now, lasted)
         if job in self._before_stop:  # what is pending gets one try after the stop
             self._before_stop.discard(job)
             self._put_back(self.queue, entries, job.since)
@@ -245,6 +237,7 @@ class Sync(Pair):
             return Outcome(verdict, words, False)
         self._gave_up = self.stopping
         if verdict is Verdict.PARTIAL:
+            self._use_up(job)
             new_trouble = job.held or not self.held
             self._put_back(self.held, entries, job.since)
             if new_trouble:
@@ -274,16 +267,13 @@ class Sync(Pair):
         shared = {split(path)[0] for path, _marks in job.entries if path}
         self._put_back(self.queue, [(directory, PLACE) for directory in shared if busy.below(directory)], now)
 
-    def _guard(self, job, entries, words, again):
-        """Hold everything: what would delete so much may be about to send what is as wrong."""
-        self._put_back(self.held if job.held else self.queue, entries, job.since)
-        self._unplan()
-        self.guarded, self.retry_at = words, again
-        return Outcome(Verdict.HELD, words, self._onepass)
-
-    def _succeeded(self, job, count, full, lasted, wall):
+    def _use_up(self, job):
+        """Let no other job delete as much as one that was free to, and has met the target."""
         if job.free:
             self.mode.released = False
+
+    def _succeeded(self, job, count, full, lasted, wall):
+        self._use_up(job)
         if full:
             self.starting = False
         self.last_success = wall
@@ -329,10 +319,18 @@ class Sync(Pair):
             return
         other._unplan()
         for queue in (other.queue, other.held, other._after_full):
-            self._put_back(self.queue, queue.entries(), queue.since)
+            self._adopt(queue.entries(), queue.since)
         for job in other.running:
-            self._put_back(self.queue, [(path, marks & ~NEW) for path, marks in job.entries], job.since)
-        self._put_back(self.queue, other.moves.places(), other.oldest)
+            self._adopt([(path, marks & ~NEW) for path, marks in job.entries], job.since)
+        self._adopt(other.moves.places(), other.oldest)
+
+    def _adopt(self, entries, since):
+        """Queue entries that were made under other rules: what is excluded by now must not be taken for what has become so, and removed."""
+        kinds = [{self.filter.excludes(*split(path), is_dir) for is_dir in (True, False)} if path else {False} for path, _marks in entries]
+        known = [entry for entry, excluded in zip(entries, kinds) if excluded == {False}]
+        if any(len(excluded) == 2 for excluded in kinds):
+            known.append((b"", WHOLE))
+        self._put_back(self.queue, known, since)
 
     def remains(self):
         """Return the records (tuples of bytes) of all that is not known to be on the target, for `restore`."""
@@ -355,7 +353,7 @@ class Sync(Pair):
         entries = [(record[2], int(record[1])) for record in records if record[0] == b"place"]
         if not complete:
             entries.append((b"", WHOLE))
-        self._put_back(self.queue, entries, now)
+        self._adopt(entries, now)
 
     def try_now(self, now):
         """Wait no longer for what has failed: somebody may have mended it."""

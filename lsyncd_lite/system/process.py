@@ -131,7 +131,7 @@ class Children:
         found, still = progress.signs(set(self._running)), []
         for child in self._running.values():
             signs = found.get(child.pid)
-            if child.moved_at is None or child.printed != child.seen or signs and (
+            if not found or child.moved_at is None or child.printed != child.seen or signs and (  # without /proc all may be alive
                     child.signs is None or progress.has_moved(child.signs, signs)):
                 child.signs, child.seen, child.moved_at, child.blocked = signs, child.printed, now, 0
             child.blocked = child.blocked + 1 if signs and signs.blocked else 0

@@ -17,7 +17,11 @@ _SWITCHES = 10  # time-outs that only wait on are fewer
 def signs(groups):
     """Return {process group: Signs} of all that runs in some groups (a set of their numbers)."""
     found = {}
-    for name in os.listdir("/proc") if groups else ():
+    try:
+        names = os.listdir("/proc") if groups else ()
+    except OSError:
+        names = ()
+    for name in names:
         if name.isdigit():
             try:
                 with open("/proc/%s/stat" % name, "rb") as file:

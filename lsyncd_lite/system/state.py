@@ -40,18 +40,29 @@ class State:
     def load(self, config):
         """Return (records, whether nothing else is missing) of the pair of a SyncConfig; None without a file.
 
-        records: list of tuples of bytes. Raises OSError.
+        records: list of tuples of bytes. Where the pair had another name or mode, what it has left cannot
+        be used: no records, and something is missing. Raises OSError.
         """
         try:
-            fd = os.open(self._path(config), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            data = _read(self._path(config))
         except FileNotFoundError:
-            return None
-        with open(fd, "rb") as file:
-            data = file.read(_LARGEST + 1) if os.fstat(fd).st_uid in (0, os.geteuid()) else b""
+            return self._renamed(config)
         try:
-            return _decode(data, config)
+            return _decode(data, _identity(config))
         except ValueError:
             return [], False
+
+    def _renamed(self, config):
+        """Return what `load` does where there is no file of the pair."""
+        for name in os.listdir(self._directory):
+            try:
+                data = _read(os.path.join(self._directory, name))
+                identity = data.split(b"\0", 4)[1:4]
+                if identity[1:] == _identity(config)[1:] and _decode(data, identity) != ([], True):
+                    return [], False
+            except (OSError, ValueError):
+                pass  # none of ours
+        return None
 
     def save(self, config, records, ended):
         """Keep the records (tuples of bytes) of a pair; ended: there will be no others. Raises OSError."""
@@ -74,11 +85,18 @@ def _identity(config):
     return [to_bytes(config.mode), config.source, config.target]
 
 
-def _decode(data, config):
+def _read(path):
+    """Return the bytes of a file, none of somebody else's; raise OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        return file.read(_LARGEST + 1) if os.fstat(fd).st_uid in (0, os.geteuid()) else b""
+
+
+def _decode(data, identity):
     """Return what `load` does; raise ValueError for what `save` has not written."""
     body, check = data[:-9], data[-9:]
     magic, mode, source, target, end, *fields = body.split(b"\0")
-    if check != b"%08x\n" % binascii.crc32(body) or magic != _MAGIC or [mode, source, target] != _identity(config):
+    if check != b"%08x\n" % binascii.crc32(body) or magic != _MAGIC or [mode, source, target] != identity:
         raise ValueError
     records, at = [], 0
     while at < len(fields) - 1:  # the last is what stands behind the last NUL

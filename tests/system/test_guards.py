@@ -70,6 +70,56 @@ def test_a_full_sync_that_would_delete_too_much_is_held_and_goes_on_when_it_woul
     running.wait_idle()
 
 
+@pytest.mark.parametrize("mode", MODES + ["script"])
+def test_what_is_held_at_the_start_waits_and_its_target_is_not_made_anew(mode, src, dst, mirror, tmp_path):
+    make(src, "stays")
+    make(dst, *["x%d" % number for number in range(10)])
+    more = {}
+    if mode == "script":
+        (tmp_path / "script.py").write_text("def on_startup(sync):\n    return default.rsync(sync)\ndef action(inbox):\n    return default.rsync(inbox)\n")
+        more = {"script": str(tmp_path / "script.py")}
+    running = mirror(mode, maxDelete=5, wait=False, **more)
+    running.wait_status(state="held by maxDelete")
+    dst.rename(tmp_path / "away")  # as if unmounted
+    running.kill(signal.SIGUSR1)
+    running.wait_status(last_error=lambda words: words and "is missing: waiting for it" in words)
+    assert not dst.exists()
+    (tmp_path / "away").rename(dst)
+    running.wait_equal(src, dst)  # it is still released
+
+
+def test_what_a_killed_rsync_may_have_left_is_not_what_is_excluded(src, dst, mirror, rsync):
+    make(src, "f", ".env.secret")
+    make(dst, ".env.secret", text="the target's own")
+    binary = rsync()
+    running = mirror("rsync", rsync={"binary": binary.path}, exclude=[".env.*"])
+    make(dst, ".f.AbCdEf", ".own.tagged/f")
+    binary.fail("KILL", 1)
+    make(src, "f", text="new")
+    running.wait_gone(dst / ".f.AbCdEf")
+    running.wait_equal(src / "f", dst / "f")
+    assert (dst / ".env.secret").read_text() == "the target's own" and (dst / ".own.tagged/f").exists()
+
+
+def test_a_source_that_goes_away_before_a_job_begins_costs_no_time_and_no_file(src, dst, tmp_path, daemon):
+    """What was to run is planned anew: by then the source may be empty."""
+    make(src, "a")
+    before = "echo > %s/runs; while [ -e %s/wait ]; do sleep 0.05; done" % (tmp_path, tmp_path)
+    (tmp_path / "wait").touch()
+    running = daemon(sync(src, dst, onBatch={"before": before}), settings={"insist": True}, wait=False)
+    make(dst, "a", "b")
+    running.wait_path(tmp_path / "runs")
+    src.rename(tmp_path / "away")
+    (tmp_path / "wait").unlink()
+    running.wait_status(state="no source", in_flight="0")
+    src.mkdir()
+    running.wait_status(last_error=lambda words: words and "refused to empty it" in words)
+    assert names(dst) == {"a", "b"}
+    src.rmdir()
+    (tmp_path / "away").rename(src)
+    running.wait_equal(src, dst)
+
+
 def test_a_held_sync_does_not_hold_up_others(tmp_path, src, dst, daemon):
     make(src, *map(str, range(10)))
     make(tmp_path / "other", "x")
@@ -219,7 +269,7 @@ def test_an_action_that_hangs_is_ended_too(src, tmp_path, daemon):
 def test_a_hook_that_hangs_is_ended_too(src, dst, tmp_path, daemon):
     (tmp_path / "hang").touch()
     running = daemon(sync(src, dst, jobTimeout=1, onBatch={"before": "test -e %s/hang && exec sleep 1000; :" % tmp_path}), wait=False, options=["-insist"])
-    running.wait_log("Error: sync1: onBatch: nothing moved for 1 s: ended")
+    running.wait_log("Error: sync1: onBatch.before: nothing moved for 1 s: ended")
     make(src, "a")
     (tmp_path / "hang").unlink()
     running.wait_equal(src, dst)

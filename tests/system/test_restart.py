@@ -154,6 +154,24 @@ def test_a_sync_that_the_configuration_has_no_more_is_forgotten(src, dst, tmp_pa
     wait_for(lambda: [name.split("-")[0] for name in names(tmp_path / "state")] == ["renamed"], "one file")
 
 
+def test_a_new_configuration_may_keep_it_elsewhere(src, dst, tmp_path, daemon, keeping):
+    make(src, "a")
+    running = daemon(sync(src, dst), settings=keeping)
+    for settings, words in (({"stateDir": "/dev/null/x"}, "refused"), ({"stateDir": str(tmp_path / "other")}, "configuration read again")):
+        running.configure(sync(src, dst, init=False), settings=dict(keeping, **settings))
+        running.kill(signal.SIGHUP)
+        running.wait_log(words)
+    running.fence(src, dst)
+    os.rename(str(dst), str(dst) + ".away")
+    make(src, "b")
+    running.wait_status("sync1", last_error=bool)
+    assert running.stop() == 143
+    os.rename(str(dst) + ".away", str(dst))
+    again(running)
+    running.wait_log(r"Normal: sync1: the last run has left \d+ changes")
+    running.wait_path(dst / "b")
+
+
 def test_systemd_may_say_where(src, dst, tmp_path, daemon):
     make(src, "a")
     daemon(sync(src, dst), prefix=("env", "STATE_DIRECTORY=%s" % (tmp_path / "state")))

@@ -325,6 +325,54 @@ def test_what_is_unmounted_below_the_root_is_kept_through_full_syncs_until_it_is
     running.wait_equal(src, dst)  # and what it has no more is gone
 
 
+@pytest.mark.parametrize("mode", ["rsync", "script"])
+def test_what_is_unmounted_is_kept_through_a_new_configuration_too(mode, tmp_path, src, dst, daemon, mount):
+    make(src, "a", "d/m/")
+    mount("-t", "tmpfs", "none", src / "d/m")
+    make(src, "d/m/x")
+    more = {}
+    if mode == "script":
+        (tmp_path / "script.py").write_text("def on_startup(sync):\n    return default.rsync(sync)\ndef action(inbox):\n    return default.rsync(inbox)\n")
+        more = {"script": str(tmp_path / "script.py")}
+    running = daemon(sync(src, dst, mode=mode, **more))
+    running.wait_path(dst / "d/m/x")
+    umount(src / "d/m")
+    running.wait_log("Warn: .*d/m was unmounted")
+    running.configure(sync(src, dst, mode=mode, fullSyncInterval=0.7, fullSyncJitter=0, **more))
+    running.kill(signal.SIGHUP)
+    running.wait(lambda: running.log().count("time for a full sync") > 3, "three full syncs")
+    make(src, "new")
+    running.wait_path(dst / "new")
+    assert (dst / "d/m/x").exists()
+    mount("-t", "tmpfs", "none", src / "d/m")
+    running.wait_gone(dst / "d/m/x")
+
+
+def test_what_comes_back_together_with_its_root_is_not_kept_any_more(tmp_path, dst, daemon, mount):
+    disk, src = tmp_path / "disk", tmp_path / "disk/src"
+    disk.mkdir()
+
+    def both():
+        mount("-t", "tmpfs", "none", disk)
+        make(src, "m/", "a")
+        mount("-t", "tmpfs", "none", src / "m")
+    both()
+    make(src, "m/x", "m/y")
+    running = daemon(sync(src, dst, fullSyncInterval=0.7, fullSyncJitter=0))
+    running.wait_path(dst / "m/x")
+    umount(src / "m")
+    running.wait_log("Warn: .*src/m was unmounted")
+    umount(disk)
+    running.wait_status(state="no source")
+    assert (dst / "m/x").exists()
+    running.kill(signal.SIGSTOP)  # all at once
+    both()
+    make(src, "m/x")
+    running.kill(signal.SIGCONT)
+    running.wait_gone(dst / "m/y")
+    assert (dst / "m/x").exists()
+
+
 # ---- what cannot be read -----------------------------------------------------------------------
 
 def test_directories_that_may_not_be_read_are_one_line_and_the_rest_is_mirrored(src, dst, daemon, namespaces):

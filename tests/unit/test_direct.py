@@ -358,6 +358,7 @@ def test_a_child_that_would_delete_too_much_has_done_nothing():
         verdict, words = chosen.verdict(job, 26, [b"would remove more than 3 entries of the target (7)"])
         assert verdict is Verdict.HELD and words.startswith("would delete 7 entries of the target, more than maxDelete = 3")
         assert job.entries == entries and job.done is None
+        assert b"make" not in plan(chosen, *ENTRIES)[0].stdin.split(b"\0")[2].split()  # there is a target, then
 
 
 def test_a_missing_target_forgets_no_doubt():

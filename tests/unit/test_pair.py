@@ -181,6 +181,10 @@ def test_a_job_whose_turn_it_is_waits_for_its_source_and_a_hook_does_not(acts):
     assert pair.due == pair.now + 1 and pair.sync.state is State.ABSENT  # else the loop would never rest
     pair.sync.find_source()
     job = pair.take()
+    if not acts:  # what is there now may be another one: it is planned anew
+        assert called(job) == "before a"
+        pair.end(job)
+        job = pair.take()
     pair.end(job)
     pair.sync.lose_source(pair.now)
     assert not pair.sync.needs_source and pair.due <= pair.now and called(pair.take()) == "after a"

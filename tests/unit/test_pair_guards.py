@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from test_eventsync import FILE, Pair as ActingPair
+from test_eventsync import FILE, Mode as ActingMode, Pair as ActingPair
 from test_sync import Mode as PlainMode, Pair as MirroringPair
 from world import DIRECTORY, Source, config, file
 
@@ -14,10 +14,9 @@ from lsyncd_lite.mirror.eventsync import MOST
 from lsyncd_lite.mirror.events import Kind
 from lsyncd_lite.mirror.job import CHECK, FULL, HOOK, Job, Verdict
 from lsyncd_lite.mirror.moves import Move
-from lsyncd_lite.mirror.pair import State
+from lsyncd_lite.mirror.pair import GUARDED_RETRY, State
 from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.mirror.rsyncssh import MANY, RsyncSsh
-from lsyncd_lite.mirror.sync import GUARDED_RETRY
 
 OK, PARTIAL, AGAIN, LOOK, REDO, DIE, HELD = Verdict
 WALL = 1e9
@@ -93,6 +92,7 @@ def test_a_stopped_rsync_is_held(status, output, verdict, check):
     found, words = mode.verdict(ran, status, output)
     assert found is verdict
     if verdict is HELD:
+        assert all(job.argv[-1].endswith(b"/.") for job in mode.plan([(b"", WHOLE)], Source({b"a": file()}), 0, WALL))  # it is there
         assert ("12 entries" if output else "too many entries") in words and "maxDelete = 5" in words and "-release www" in words
 
 
@@ -125,7 +125,7 @@ def test_what_is_protected_is_not_listed_as_missing_and_not_deleted_by_a_walk():
 
 def test_a_sync_protects_what_lies_in_its_source_until_it_is_back():
     class Protecting(PlainMode):
-        protected = None
+        protected, has_startup = None, False
 
         def protect(self, paths):
             self.protected = paths
@@ -135,6 +135,11 @@ def test_a_sync_protects_what_lies_in_its_source_until_it_is_back():
     assert one.sync.mode.protected == [b"a/n", b"m"]
     one.sync.protect(b"/src/m", False)
     assert one.sync.mode.protected == [b"a/n"]
+    for heir in MirroringPair(Protecting()), ActingPair(Protecting()):  # another configuration
+        heir.sync.inherit(one.sync)
+        assert heir.sync.mode.protected == [b"a/n"]
+        heir.sync.protect(b"/src/a/n", False)
+        assert heir.sync.mode.protected == []
 
 
 # ---- the pair ----------------------------------------------------------------------------------
@@ -233,6 +238,51 @@ def test_a_release_is_for_once():
     assert one.take().purpose == CHECK
 
 
+def test_a_release_is_used_up_by_a_job_that_left_something_undone():
+    one = pair()
+    one.change(b"a", at=1)
+    one.end(one.take(), HELD)
+    one.sync.release(2)
+    assert one.end(one.take(2), PARTIAL).verdict is PARTIAL
+    one.change(b"b", at=3)
+    assert one.take().purpose == CHECK
+
+
+def test_a_sync_that_was_held_at_the_start_has_started():
+    for one in pair(init=True, insist=False), ActingPair(ActingMode(startup=True), insist=False):
+        assert one.sync.must_start
+        job = one.take(1)
+        assert one.end(job, HELD) == (HELD, job.purpose == CHECK and "it was held" or "start-up: held", False)
+        assert one.sync.state is State.GUARDED and one.due == 1 + GUARDED_RETRY
+        assert not one.end(one.take(one.due), AGAIN).fatal
+
+
+def test_the_count_of_a_job_may_tell_that_all_is_to_be_looked_at():
+    class Away(Mode):
+        def verdict(self, job, status, output):
+            if status is AGAIN:
+                job.entries = [(b"", WHOLE), *job.entries]
+            return super().verdict(job, status, output)
+    one = pair(Away())
+    one.change(b"a", at=1)
+    one.end(one.take(), AGAIN)
+    one.end(one.take(one.due), OK)
+    assert any(path == b"" and marks & WHOLE for path, marks in one.take().entries)
+
+
+def test_what_acts_on_events_is_held_as_a_whole_too():
+    one = ActingPair(init=False, maxProcesses=3)
+    one.tell(Kind.DELETE, b"a", b"b")
+    first, second = one.next(), one.next()
+    assert one.end(first, HELD) == (HELD, "it was held", False)
+    one.end(second, OK)  # which ran already
+    one.tell(Kind.MODIFY, b"c")
+    assert one.sync.state is State.GUARDED and one.due == GUARDED_RETRY == one.sync.next_try and one.sync.pending == 2
+    one.sync.release(3)
+    one.now = 3
+    assert sorted(one.runs()) == ["Delete a", "Modify c"] and one.sync.state is State.IDLE and one.sync.last_error is None
+
+
 def test_all_of_a_plan_is_put_back():
     one = pair(Mode(split=True))
     one.change(b"a", b"b", b"c", at=1)
@@ -258,6 +308,33 @@ def test_a_check_that_ends_after_the_stop_is_the_one_try():
     assert job.purpose == CHECK  # what ran at the stop gets one more
     one.end(job, HELD)
     assert one.due is None and one.sync.pending == 1
+
+
+@pytest.mark.parametrize("how", ["gone", "no marker"])
+def test_what_was_about_to_run_is_planned_anew_where_the_source_went_away(how):
+    one = pair(requireMarker="m" if how == "no marker" else None)
+    one.source.files[b"m"] = file()
+    one.change(b"a", at=1)
+    one.end(one.take(), OK)
+    if how == "gone":
+        one.source.there = False
+    else:
+        del one.source.files[b"m"]
+    assert one.take() is None and one.sync.state is State.ABSENT and not one.sync.running and one.sync.pending == 1
+    assert one.now < one.due <= one.now + 1  # and not at once again
+    one.source.there = True
+    one.source.files[b"m"] = file()
+    one.sync.find_source()
+    assert one.take(10).purpose == CHECK
+
+
+def test_a_hook_that_is_to_run_after_a_job_waits_for_no_source():
+    hooks = {"before": None, "after": parse("/after"), "failed": None, "afterFailure": "ignore"}
+    one = MirroringPair(Numbers(), delay=0, onBatch=hooks)
+    one.change(b"a", at=1)
+    one.end(one.take(1), 0)
+    one.sync.lose_source(1)
+    assert one.due <= 1 and one.take(1).purpose == HOOK
 
 
 def test_before_runs_between_check_and_job():
@@ -380,6 +457,22 @@ def test_what_a_full_sync_would_not_see_is_left_beside_it():
     assert other.take(10).entries == [(b"a", FRESH)]
 
 
+@pytest.mark.parametrize("way", ["the next run", "the next configuration"])
+def test_what_is_excluded_by_now_is_left_alone(way):
+    """Its copy on the target is protected; the place of a file with the name of an excluded directory is looked at by a full sync."""
+    one = pair()
+    one.change(b"x", b"dir", b"ok", at=1)
+    one.change(b"f", at=1, directory=b"/src/dir/sub")
+    for rules, wanted in (([("-", b"x", "")], [(b"dir", FRESH), (b"dir/sub/f", FRESH), (b"ok", FRESH)]), ([("-", b"dir/", "")], None)):
+        if way == "the next run":
+            other = brought_back(one, rules=rules)
+        else:
+            other = pair(rules=rules)
+            other.sync.inherit(one.sync)
+        assert other.sync.queue.is_whole() if wanted is None else queued(other) == wanted
+        assert not [path for path, _marks in queued(other) if path == b"x" or path.startswith(b"dir/")] or wanted
+
+
 def test_a_run_that_was_not_ended_leaves_everything():
     other = brought_back(pair(), complete=False)
     assert other.sync.queue.is_whole()
@@ -411,7 +504,6 @@ def test_events_are_left_in_order():
 
 
 def test_a_start_up_that_was_not_done_is_left():
-    from test_eventsync import Mode as ActingMode
     one = ActingPair(ActingMode(startup=True))
     other = ActingPair(ActingMode(startup=True), init=False)
     other.sync.restore(one.sync.remains(), True, 0)
@@ -424,7 +516,6 @@ def test_a_start_up_that_was_not_done_is_left():
 
 
 def test_more_events_than_can_be_kept_begin_again_where_that_is_possible():
-    from test_eventsync import Mode as ActingMode
     one = ActingPair(ActingMode(startup=True), init=False)
     for number in range(MOST + 1):
         one.sync._add(Kind.MODIFY, b"f%d" % number, False, 1.0)

@@ -235,6 +235,24 @@ def test_a_kill_reaches_those_that_are_chosen_and_their_children(family):
     family.children.kill(signal.SIGKILL)  # nobody is left
 
 
+@pytest.mark.parametrize("hidden", [None, "empty", "missing"])
+def test_where_proc_tells_nothing_no_child_stands_still(hidden, family, monkeypatch):
+    family.sh(b"sleep 1000")
+    found = os.listdir
+
+    def listed(path="."):
+        if path != "/proc":
+            return found(path)
+        if hidden == "missing":
+            raise FileNotFoundError(path)
+        return []
+    if hidden:
+        monkeypatch.setattr(os, "listdir", listed)
+    family.children.look(0)
+    family.until(lambda: family.children.look(100)[0][1] == 0 if hidden else family.children.look(time.monotonic() + 1e6)[0][1] > 0)
+    monkeypatch.undo()
+
+
 @pytest.mark.parametrize("how, left", [(b"kill -KILL $$", False), (b"kill -SEGV $$", False), (b"kill -TERM $$", True), (b"exit 1", True), (b"exit 0", True)])
 def test_what_a_killed_child_has_started_ends_with_it(family, how, left):
     """An rsync that is killed has a receiver, which would still put what it has received in place of what is newer."""

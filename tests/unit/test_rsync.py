@@ -251,6 +251,8 @@ def test_after_a_killed_receiver_the_directories_are_cleaned(status, output, lit
     cleaning = made.plan(job.entries, Source(TREE), SETTLED, WALL)[0]
     assert (b"--existing" in cleaning.argv) is littered
     if littered:
+        ours = [word for word in cleaning.argv if word.startswith(b"--filter=")]
+        assert ours[:2] == [b"--filter=P */", b"--filter=-r! .*.??????"]  # then the user's: what these protect stays
         assert cleaning.stdin == b"./\0./d/\0" and cleaning.entries == [(b"", LITTER), (b"d", LITTER)]
         made.verdict(cleaning, status, output)  # and killed again: that is no reason to look further up
         assert cleaning.entries == [(b"", LITTER), (b"d", LITTER)]

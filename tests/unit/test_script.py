@@ -63,6 +63,11 @@ class Mode:
     def __init__(self, probes=False, then_full=()):
         self.probes, self.then_full = probes, list(then_full)
         self.planned = []
+        self.protected = ()
+        self.checks = self.away = self.free = False
+
+    def protect(self, paths):
+        self.protected = paths
 
     def probe(self):
         return Job([b"probe"], None, [], "probe") if self.probes else None
@@ -72,9 +77,13 @@ class Mode:
         for path, marks in entries:
             job = Job([b"mirror", path], None, [(path, marks)], BATCH)
             job.then_full = path in self.then_full
+            job.check = [b"check"] if self.checks else None
+            job.free = self.free
             yield job
 
     def verdict(self, job, status, output):
+        if self.away:
+            job.entries = [(b"", WHOLE), *job.entries]
         return (status, "it was %s" % status.value) if isinstance(status, Verdict) else (OK, None)
 
 
@@ -771,6 +780,31 @@ def test_a_full_sync_follows_where_links_have_several_names():
     world = World("def on_create(event): return default.rsync(event)", {"rsync": Mode(then_full=[b"d/f"])})
     ran = world.happens(CREATE)
     assert argv(ran) == [[b"mirror", b"d/f"], [b"mirror", b""]] and ran.verdict is OK
+
+
+@pytest.mark.parametrize("checks", [False, True])
+def test_a_target_that_was_away_is_compared_as_a_whole(checks):
+    mode = Mode()
+    world = World("def on_create(event): return default.rsync(event)", {"rsync": mode})
+    mode.checks = mode.away = checks
+    assert world.happens(CREATE, ends=(AGAIN,) * (2 if mode.checks else 1)).verdict is AGAIN
+    mode.away = False
+    assert ([(b"", WHOLE)] in [planned[0] for planned in mode.planned]) is False
+    world.happens(CREATE)
+    assert ([(b"", WHOLE)] in [planned[0] for planned in mode.planned]) is checks
+    del mode.planned[:]
+    world.happens(CREATE)
+    assert [planned[0] for planned in mode.planned] == [[(b"d/f", FRESH)]]
+
+
+def test_standard_modes_know_what_is_unmounted_and_a_release_is_used_up_by_a_part():
+    mode = Mode()
+    world = World("def on_create(event): return default.rsync(event)", {"rsync": mode})
+    world.script.protect([b"m"])
+    world.happens(CREATE)
+    assert mode.protected == (b"m",)
+    world.script.released = mode.free = True
+    assert world.happens(CREATE, ends=(PARTIAL,)).verdict is PARTIAL and not world.script.released
 
 
 def test_a_mode_that_the_target_is_not_for_is_told_where_it_is_used():
