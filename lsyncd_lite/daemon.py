@@ -10,7 +10,7 @@ import signal
 import time
 
 from lsyncd_lite.config.config import as_mode
-from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, reason
+from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, reason
 from lsyncd_lite.jobs import Jobs
 from lsyncd_lite.keeping import Keeper
 from lsyncd_lite.mirror.direct import Direct
@@ -18,7 +18,7 @@ from lsyncd_lite.mirror.job import LOST, Verdict
 from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
-from lsyncd_lite.paths import show, to_bytes
+from lsyncd_lite.paths import below, show, to_bytes
 from lsyncd_lite.report import status
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.pidfile import Pidfile
@@ -88,6 +88,9 @@ class Daemon:
                 self._read_events()
                 self._start_jobs()
                 self._keep_house()
+        except Fatal:
+            self._keeper.rescue(self._syncs)
+            raise
         finally:
             if len(self._jobs) and not self._killed:  # something is wrong, and nothing may go on behind our back
                 self._end_jobs()
@@ -161,8 +164,8 @@ class Daemon:
             raise Fatal("sync %s failed: %s (onFatal = exit)" % (name, words))
         elif self._told.get(sync) != _why(words):
             self._told[sync] = _why(words)
-            self._log("Error", "%s: %s; %d changes wait%s" % (
-                name, words, sync.pending, "" if sync.next_try is None or self._stop else
+            self._log("Error", "%s: %s; %s%s" % (
+                name, words, changes(sync.pending, " waits", " wait"), "" if sync.next_try is None or self._stop else
                 ", next try in %d s" % max(0, sync.next_try - now)))
 
     def _start_failed(self, sync, words):
@@ -361,7 +364,8 @@ class Daemon:
         come, gone = self._mounts.changes()
         for watched in self._trees:
             watched.mounts_changed(come, gone)
-        self._changed = True
+            self._changed = self._changed or any(below(path, watched.root) is not None or below(watched.root, path) is not None
+                                                 for path in [*come, *gone])
 
     # ---- house-keeping and the end -----------------------------------------------------------
 
@@ -472,7 +476,7 @@ class Daemon:
         if self._stop is not None:
             for sync in self._syncs:
                 if sync.pending:
-                    self._log("Warn", "%s: %d changes were not sent" % (sync.config.name, sync.pending))
+                    self._log("Warn", "%s: %s not sent" % (sync.config.name, changes(sync.pending, " was", " were")))
             self._log("Normal", "ended by %s" % self._stop[1])
             return self._stop[0]
         failed = [sync for sync in self._syncs if sync.pending or sync.failed]

@@ -3,6 +3,7 @@
 ConfigError: what the user wrote is wrong; every finding is one line.
 Fatal: the surroundings do not allow to start or to go on; one line.
 ScriptError: a script of the user's has failed; one line.
+changes: the words for a number of changes.
 reason: the words for what the kernel refused, in either of them and in the log.
 """
 
@@ -31,3 +32,8 @@ class ScriptError(Exception):
 def reason(error):
     """Return the words for an OSError, without numbers and names."""
     return os.strerror(error.errno) if error.errno else str(error)
+
+
+def changes(count, one="", many=""):
+    """Return "1 change", "2 changes" and so on, with what one of them, or many, do."""
+    return "%d change%s%s" % ((count, "", one) if count == 1 else (count, "s", many))

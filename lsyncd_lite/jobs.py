@@ -59,7 +59,7 @@ class Jobs:
             words = [word if len(word) <= WORD_LONGEST else word[:WORD_LONGEST] + b"..." for word in words]
             self._log("Exec", "%s: %s" % (sync.config.name, " ".join(map(show, words))))
         if job.purpose == FULL:
-            self._log("Normal", "%s: full sync of %s to %s"
+            self._log("Normal" if sync.last_error is None else "Output", "%s: full sync of %s to %s"
                       % (sync.config.name, show(sync.config.source), show(sync.config.target)))
         try:
             if not sync.config.local:
@@ -145,7 +145,9 @@ class Jobs:
         number = signal.SIGTERM if job.overdue is None else signal.SIGKILL
         if job.killed and not job.stuck:  # it waits for a file system, and the kernel does not interrupt that
             job.stuck = True
-            self._log("Error", "%s: %s cannot be ended: it waits for what does not answer" % (sync.config.name, job.purpose))
+            words = "%s cannot be ended: it waits for what does not answer" % job.purpose
+            sync.suffer(words, time.time())
+            self._log("Error", "%s: %s" % (sync.config.name, words))
         if job.overdue is None:
             job.overdue = "%s: %s: ended" % (job.purpose if job.name is None else "%s.%s" % (job.purpose, job.name), why)
             self._log("Error", "%s: %s" % (sync.config.name, job.overdue))

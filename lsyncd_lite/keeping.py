@@ -6,7 +6,7 @@ when it cannot be done.
 
 import time
 
-from lsyncd_lite.errors import reason
+from lsyncd_lite.errors import changes, reason
 
 OFTEN = 10.0  # seconds between two looks at events that only we know of
 SHARE = 50    # times as long as keeping them takes, at least
@@ -43,7 +43,7 @@ class Keeper:
                 self._log("Warn", "%s: the last run was not ended properly: %s" % (
                     sync.config.name, "everything is looked at" if sync.begins_again else "changes may be lost"))
             elif records:
-                self._log("Normal", "%s: the last run has left %d changes" % (sync.config.name, len(records)))
+                self._log("Normal", "%s: the last run has left %s" % (sync.config.name, changes(len(records))))
             sync.restore(records, complete, now)
 
     def note(self, sync):
@@ -70,6 +70,11 @@ class Keeper:
                 self._save(sync, False)
             self.due = now + OFTEN + SHARE * (time.monotonic() - now)
 
+    def rescue(self, syncs):
+        """Keep the events that only we know of, as the program ends although not everything was tried."""
+        for sync in [sync for sync in syncs if sync.takes_events and self._state is not None]:
+            self._save(sync, False)
+
     def end(self, syncs):
         """Keep what could not be done."""
         for sync in syncs if self.state is not None else ():
@@ -83,7 +88,7 @@ class Keeper:
             self.state.save(sync.config, records, ended)
             self._kept[sync], self._broken = records, False
             if ended and records:
-                self._log("Normal", "%s: %d changes are kept for the next start" % (sync.config.name, len(records)))
+                self._log("Normal", "%s: %s kept for the next start" % (sync.config.name, changes(len(records), " is", " are")))
         except OSError as error:
             if not self._broken:
                 self._broken = True

@@ -141,6 +141,8 @@ class _Builder:
         for number, section in enumerate(wanted, 1):
             own = self._values("sync", section.entries)
             own.setdefault("name", "sync%d" % number)
+            if own["name"] == "all":
+                self.errors.append("%s: name: all would be all of them (-release); choose another" % section.where)
             found = self._syncs(section, {**inherited, **own, **forced})
             for name in {own["name"], *(sync.name for sync in found)}:
                 if names.setdefault(name, section.where) is not section.where:

@@ -250,9 +250,9 @@ class Pair:
         attempt = self._attempt(job)
         paths = self._paths(job)
         outcome = self._judge(job, status, output, now, wall, told)
-        if outcome is not None and job.purpose not in (PROBE, CLEANING) and told is None:
+        if outcome is not None and job.purpose != PROBE and told is None:
             if outcome.verdict in (Verdict.OK, Verdict.LOOK):
-                if self.config.onBatch.after is not None and job.purpose != LOST:
+                if self.config.onBatch.after is not None and job.purpose not in (CLEANING, LOST):
                     self._stage(self._pay(paths, status, attempt), now)
             elif outcome.verdict in (Verdict.PARTIAL, Verdict.AGAIN, Verdict.DIE) and self.config.onBatch.failed is not None:
                 self._stage(self._hook("failed", paths, status, attempt), now)
@@ -326,6 +326,10 @@ class Pair:
     def _works(self):
         """Forget the failures that are over: the target works."""
         self._failures, self.retry_at, self.failed, self.guarded = 0, None, False, None
+
+    def suffer(self, words, wall):
+        """Take note of why a job that runs does not come to its end."""
+        self.last_error, self.failing_since = words, self.failing_since or wall
 
     def _back_off(self, failures, longest=RETRY_LONGEST):
         """Return the seconds to wait after so many failures in a row."""

@@ -9,6 +9,7 @@ order and before anything else: the places in the queues are those after all of 
 
 from collections import deque
 
+from lsyncd_lite.errors import changes
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.job import Verdict
 from lsyncd_lite.mirror.moves import MOVES_KEPT, Move, Moves
@@ -279,7 +280,7 @@ class Sync(Pair):
         self.last_success = wall
         if not self._ready and not self.running and self.retry_at is None:  # all of a plan, not a part that is easy
             self._works()
-        what = "full sync finished after" if full else "%d change%s mirrored in" % (count, "s" * (count != 1))
+        what = "full sync finished after" if full else "%s mirrored in" % changes(count)
         if job.moves:
             what = "%d of %d renames done on the target in" % (job.done.count(True), len(job.moves))
         words = "%s %.1f s" % (what, lasted)

@@ -49,6 +49,7 @@ class Pidfile:
     def write(self):
         """Write the number of this process; raise Fatal, or BrokenDisk, where that fails."""
         try:
+            self.request(self._path)  # that was somebody else's
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
         except OSError as error:

@@ -280,7 +280,7 @@ def test_a_job_that_nobody_can_end_holds_up_its_own_sync_only_and_term_ends_the_
     wait_for(far.swallowed, "rsync to ask for it")
     running.wait_log("Error: far: full sync cannot be ended: it waits for what does not answer")
     running.fence(*local)
-    waits(running)
+    running.wait_status("far", last_error=lambda words: words and "cannot be ended" in words)
     began = time.monotonic()
     running.kill(signal.SIGTERM)
     running.wait_log("children could not be ended(.|\n)*ended by signal 15")

@@ -446,9 +446,9 @@ def test_what_exit_statuses_come_to(tmp_path, src, daemon):
         make(sources[name], "a")
     running.wait(lambda: count("again", "a") > 1 and count("killed", "a") > 1, "tries again")
     reports = running.wait_status("die", state="failed", delays=1)
-    running.wait_log(r"Error: die: onCreate of a ended with 4: die; 1 changes wait, next try in \d+ s")
+    running.wait_log(r"Error: die: onCreate of a ended with 4: die; 1 change waits, next try in \d+ s")
     assert "ended with 4" in reports["die"].last_error
-    running.wait_log(r"Error: again: onCreate of a ended with 3: again; 1 changes wait, next try in \d s")
+    running.wait_log(r"Error: again: onCreate of a ended with 3: again; 1 change waits, next try in \d s")
     running.wait_log(r"Error: killed: onCreate of a was killed by signal 9: killed; ")
     running.wait_log(r"unlisted: onCreate of a ended with 7: unlisted \(ignored: it is not among exitcodes\)")
     for name in ends:

@@ -476,7 +476,7 @@ def test_an_inbox_that_nobody_takes_from_does_not_hold_up_the_end(src, scripts, 
     make(src, "a")
     running.wait(lambda: scripts.told("asked"), "a batch")
     assert running.stop(limit=15) == 143
-    assert "1 changes were not sent" in running.log()
+    assert "1 change was not sent" in running.log()
 
 
 def test_onepass_runs_the_start_up_only(tmp_path, src, dst, scripts, cli):

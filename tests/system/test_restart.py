@@ -168,7 +168,7 @@ def test_a_new_configuration_may_keep_it_elsewhere(src, dst, tmp_path, daemon, k
     assert running.stop() == 143
     os.rename(str(dst) + ".away", str(dst))
     again(running)
-    running.wait_log(r"Normal: sync1: the last run has left \d+ changes")
+    running.wait_log(r"Normal: sync1: the last run has left \d+ change")
     running.wait_path(dst / "b")
 
 

@@ -135,7 +135,7 @@ def is_all(job):
 
 # ---- onBatch -----------------------------------------------------------------------------------
 
-def test_no_hook_is_told_of_a_cleaning():
+def test_hooks_are_told_of_a_cleaning_only_when_it_fails():
     class Cleans(Mirroring):
         def plan(self, entries, source, settled, wall):
             return [Job([], b"", [(b"", PLACE)], CLEANING), *super().plan(entries, source, settled, wall)]
@@ -144,7 +144,7 @@ def test_no_hook_is_told_of_a_cleaning():
     assert pair.runs() == ["job .", "before a", "job a", "after a"]
     pair.change(b"b")
     pair.end(pair.next(), AGAIN)
-    assert pair.sync.pending == 2 and not pair.sync.busy  # failed is not told, either
+    assert pair.sync.pending == 2 and called(pair.take()) == "failed ."
 
 
 
