@@ -72,7 +72,7 @@ class Keeper:
 
     def rescue(self, syncs):
         """Keep the events that only we know of, as the program ends although not everything was tried."""
-        for sync in [sync for sync in syncs if sync.takes_events and self._state is not None]:
+        for sync in [sync for sync in syncs if sync.takes_events and self.state is not None]:
             self._save(sync, False)
 
     def end(self, syncs):

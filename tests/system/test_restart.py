@@ -116,6 +116,21 @@ def test_events_outlive_a_kill_after_a_while(src, tmp_path, daemon, keeping):
     wait_for(lambda: told.exists() and sorted(told.read_text().split()) == ["a", "b"], "both events")
 
 
+def test_events_outlive_an_end_for_another_sync_s_failure(src, tmp_path, daemon, keeping):
+    told, other = tmp_path / "told", make(tmp_path / "other", "x")
+    tells = sync_by_actions(src, name="tells", exitcodes={"1": "again"}, onCreate="test -e %s/open && echo ^path >> %s" % (tmp_path, told))
+    dies = sync_by_actions(other, name="dies", exitcodes={"4": "die"}, onCreate="test -e %s/open || exit 4" % tmp_path)
+    running = daemon(tells, dies, settings=dict(keeping, onFatal="exit"))
+    make(src, "a", "b")
+    running.wait_status("tells", last_error=bool)
+    make(other, "y")
+    assert running.ended() == 255
+    assert "defect" not in running.log()
+    (tmp_path / "open").touch()
+    again(running)
+    wait_for(lambda: told.exists() and sorted(told.read_text().split()) == ["a", "b"], "both events")
+
+
 def test_what_a_hook_was_not_told_it_is_told_by_the_next_run(src, dst, tmp_path, daemon, keeping):
     told = tmp_path / "told"
     make(src, "a")

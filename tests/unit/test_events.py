@@ -77,7 +77,7 @@ LEFT = {ATTRIB: [ATTRIB, MODIFY, CREATE, DELETE], MODIFY: [MODIFY, MODIFY, CREAT
 
 
 @pytest.mark.parametrize("is_dir", [FILE, DIRECTORY], ids=["file", "directory"])
-@pytest.mark.parametrize("old, new", itertools.product(TOLD, TOLD))
+@pytest.mark.parametrize("old, new", list(itertools.product(TOLD, TOLD)))
 def test_every_cell_of_the_table(old, new, is_dir):
     events = queue((old, b"a", is_dir), (new, b"a", is_dir))
     left = [LEFT[old][TOLD.index(new)]]
@@ -96,7 +96,7 @@ def test_what_is_not_known_stays_to_be_looked_at(old, new, left, is_dir):
     assert [event.kind for event in queue((old, b"a", is_dir), (new, b"a", is_dir))] == left
 
 
-@pytest.mark.parametrize("old, new", itertools.product(TOLD, TOLD))
+@pytest.mark.parametrize("old, new", list(itertools.product(TOLD, TOLD)))
 @pytest.mark.parametrize("first", [FILE, DIRECTORY], ids=["a file first", "a directory first"])
 def test_a_file_and_a_directory_of_one_name_are_two_and_in_order(old, new, first):
     events = queue((old, b"a", first), (new, b"a", not first))
@@ -107,7 +107,7 @@ def test_a_file_and_a_directory_of_one_name_are_two_and_in_order(old, new, first
     assert len(taken(events)) == 1
 
 
-@pytest.mark.parametrize("old, new", itertools.product(TOLD, TOLD))
+@pytest.mark.parametrize("old, new", list(itertools.product(TOLD, TOLD)))
 def test_what_is_taken_is_not_changed_any_more(old, new):
     events = queue((old, b"a"))
     first = events.take(0)
