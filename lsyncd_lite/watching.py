@@ -61,6 +61,7 @@ class Watched:
         self._asked_at = 0.0  # when it was asked last whether it does, as a scan lasts
         self._may_hang = filesystems.may_hang(root)
         self._root_aside = Aside(loop.wake)  # asks for the root
+        self._has_news = False  # it has begun, or ceased, to answer
         self._scan_aside = Aside(loop.wake)  # scans, if the root is polled and may hang
         plain = all(not sync.filter.rules and sync.config.source == root for sync in syncs)
         self.wants = None if plain else lambda path: any(sync.wants_directory(path) for sync in self.syncs)
@@ -68,7 +69,7 @@ class Watched:
     @property
     def look_at(self):
         """When `look` is due, None: never."""
-        if self._root_aside.answered or self._scan_aside.answered:
+        if self._root_aside.answered or self._scan_aside.answered or self._has_news:
             return 0.0
         times = [self._retry_at]
         if self.is_silent:
@@ -221,7 +222,7 @@ class Watched:
         """Let the syncs wait until the root answers."""
         now = time.monotonic()
         if not self.is_silent:
-            self._silent_since, self._told_silent = now, False
+            self._silent_since, self._told_silent, self._has_news = now, False, True
         for sync in self.syncs:
             sync.lose_source(now, "source %s does not answer" % show(sync.config.source))
 
@@ -229,7 +230,7 @@ class Watched:
         """Let the syncs go on, if the root did not answer."""
         if not self.is_silent:
             return
-        self._silent_since, now = None, time.monotonic()
+        self._silent_since, self._has_news, now = None, True, time.monotonic()
         if self._told_silent:
             self._log("Normal", "source %s answers again" % show(self.root))
         for sync in self.syncs if self.tree is not None else ():  # else they wait for it to be watched
@@ -398,7 +399,7 @@ class Watched:
 
     def look(self):
         """Do what is due on the timer; tell whether something may have changed."""
-        now, found = time.monotonic(), False
+        now, found, self._has_news = time.monotonic(), self._has_news, False
         if self._root_aside.answered:
             self._hear(now)
             found = True

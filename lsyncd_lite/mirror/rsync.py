@@ -34,7 +34,7 @@ DETAIL = re.compile(rb"file has vanished: |rsync warning: some files vanished |(
                     rb"|mux_client_request_session: session request failed|" + ANSWER)
 
 # The target's directory is missing, and was not to be made.
-_NO_TARGET = re.compile(rb'rsync: .*(?:mkdir|change_dir#\d) ".*" failed: No such file or directory')
+_NO_TARGET = re.compile(rb'rsync: .*(?:mkdir|change_dir#\d) ".*"(?: \(in .*\))? failed: No such file or directory')
 
 # A parent of a listed path was renamed while rsync read the list.
 _OVERTAKEN = b"invalid path from sender"

@@ -71,14 +71,14 @@ def test_a_full_sync_that_would_delete_too_much_is_held_and_goes_on_when_it_woul
 
 
 @pytest.mark.parametrize("mode", MODES + ["script"])
-def test_what_is_held_at_the_start_waits_and_its_target_is_not_made_anew(mode, src, dst, mirror, tmp_path):
+def test_what_is_held_at_the_start_waits_and_its_target_is_not_made_anew(mode, src, dst, mirror, daemon, tmp_path):
     make(src, "stays")
     make(dst, *["x%d" % number for number in range(10)])
-    more = {}
     if mode == "script":
         (tmp_path / "script.py").write_text("def on_startup(sync):\n    return default.rsync(sync)\ndef action(inbox):\n    return default.rsync(inbox)\n")
-        more = {"script": str(tmp_path / "script.py")}
-    running = mirror(mode, maxDelete=5, wait=False, **more)
+        running = daemon(sync(src, dst, mode=mode, script=str(tmp_path / "script.py"), maxDelete=5, delay=0.1), wait=False)
+    else:
+        running = mirror(mode, maxDelete=5, wait=False)
     running.wait_status(state="held by maxDelete")
     dst.rename(tmp_path / "away")  # as if unmounted
     running.kill(signal.SIGUSR1)

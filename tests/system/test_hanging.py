@@ -83,6 +83,7 @@ def test_an_idle_source_that_hangs_is_told_holds_up_nobody_and_is_compared_when_
     far = hanging(src, back)
     running = daemon(sync(src, dst, name="far", mode=mode, scanInterval=0.2), sync(*local, name="near"))
     running.wait_equal(back, dst)
+    running.wait_idle()  # what planning looks up is not looked up aside
     far.stop()
     waits(running)
     running.wait_log("Error: far: " + SILENT)

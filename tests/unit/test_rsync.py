@@ -12,7 +12,7 @@ from world import DIRECTORY, FIFO, LINK, Source, config, file, filter_of
 
 from lsyncd_lite.mirror.change import FRESH, LITTER, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.job import Job, Verdict
-from lsyncd_lite.mirror.rsync import BATCH, FULL, PROBE, REMOVAL, Rsync
+from lsyncd_lite.mirror.rsync import _NO_TARGET, BATCH, FULL, PROBE, REMOVAL, Rsync
 
 SETTLED, WALL = 1000.0, 3000.0  # what the target holds was read before; now
 REFUSED = b"invalid file mode 00 in file list [Receiver]"
@@ -525,6 +525,7 @@ def test_a_target_that_has_vanished_is_waited_for_and_not_made_anew():
     made = mode()
     full, batch = made.full([(b"", WHOLE)], Source({b"f": file()})), made.batch([b"f"], [(b"f", FRESH)])
     gone = [b'rsync: [Receiver] mkdir "/dst/." failed: No such file or directory (2)']
+    assert _NO_TARGET.match(b'rsync: [Receiver] mkdir "/dst/." (in data) failed: No such file or directory (2)'), "of a daemon"
     assert full.argv[-1] == batch.argv[-1] == b"/dst/"
     assert made.verdict(made.batch([b"f"], [(b"f", FRESH)]), 11, gone)[0] is Verdict.AGAIN  # never met: its parent is not there
     assert made.verdict(full, 0, [])[0] is Verdict.OK
