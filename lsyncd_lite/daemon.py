@@ -305,9 +305,9 @@ class Daemon:
             elif watched.tree is None and not insist and not watched.is_there():
                 raise Fatal("sync %s: source %s is no directory" % (members[0].config.name, show(root)))
         for old in old_trees:  # only now: what they still have to tell is not lost
-            changes, complete = old.last_look()
+            steps, complete = old.last_look()
             for watched in self._trees:
-                watched.offer(changes)
+                watched.offer(steps)
             for sync in syncs if not complete else ():
                 if any((sync.config.source, sync.config.target) == (known.config.source, known.config.target) for known in old.syncs):
                     sync.want_full(now)
