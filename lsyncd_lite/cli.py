@@ -191,7 +191,16 @@ def _run(arguments):
         return _test_filter(load(), given["test-filter"])
     if "release" in given:
         return _release(load(), given["release"])
-    config = checked()
+    log, manager = logging.Log(shown), None
+    if os.environ.get("NOTIFY_SOCKET") and "check" not in given:
+        from lsyncd_lite.system.notify import Manager
+        manager = Manager(os.environb, lambda words: log("Warn", words))
+    try:
+        config = checked()
+    except ConfigError as error:
+        if manager is not None:
+            manager.stopping(error.lines[0])
+        raise
     if "check" in given:
         for warning in config.warnings:
             _say(warning, 2)
@@ -199,20 +208,21 @@ def _run(arguments):
         if errors:
             raise ConfigError(errors)
         return _say("OK")
-    return _start(config, shown, checked)
+    return _start(config, log, checked, manager)
 
 
-def _start(config, shown, load):
+def _start(config, log, load, manager):
     """Run the daemon in the foreground or leave the terminal; return the exit status."""
     from lsyncd_lite.daemon import Daemon
     from lsyncd_lite.system.detach import Detached
     from lsyncd_lite.system.process import seal
-    log = logging.Log(shown)
     others, detached = seal(), None
     if not config.settings.nodaemon and not config.settings.onepass:
         for fd in others:  # somebody may wait for their end (daemon(7))
             os.close(fd)
-        detached = Detached()
+        detached = Detached(lambda pid: manager.hand_over(pid) if manager is not None else None)
+        if manager is not None:
+            manager.keep_silent()
     log.open(config.settings)
     pidfile = None
     try:
@@ -223,22 +233,27 @@ def _start(config, shown, load):
             except BrokenDisk as error:
                 log("Error", "%s; going on without it" % error)
 
-        def ready():
+        def ready(line):
             """Everything is watched."""
             if detached is not None:
                 detached.ready()
                 log.leave_terminal()
+            if manager is not None:
+                manager.ready(line)
 
-        return Daemon(config, log, load).run(ready)
+        return Daemon(config, log, load, manager).run(ready)
     except Fatal as error:
-        log("Error", str(error))
-        return FAILURE
+        words, number = str(error), getattr(error.__context__, "errno", None)
+        log("Error", words)
     except Exception as error:
-        log("Error", _defect(error))
-        return FAILURE
+        words, number = _defect(error), None
+        log("Error", words)
     finally:
         if pidfile is not None:
             pidfile.remove()
+    if manager is not None:
+        manager.stopping(words, number)
+    return FAILURE
 
 
 def _try_commands(config):
