@@ -25,7 +25,7 @@ _REAL = Answers(os.path.realpath)
 
 
 class Config(SimpleNamespace):
-    """settings: one attribute a key; syncs: list of SyncConfig; warnings: list of str."""
+    """settings: one attribute a key; syncs: list of SyncConfig, maybe empty; warnings: list of str."""
 
 
 class SyncConfig(SimpleNamespace):
@@ -149,9 +149,6 @@ class _Builder:
                     self.errors.append("%s: name: %s is taken by the sync of %s"
                                        % (section.where, show(name), names[name]))
             syncs += found
-        if not wanted and not self.errors:
-            self.errors.append("nothing to do: no sync is configured; give [sync NAME] in a file, -rsync, -rsyncssh "
-                               "or -direct")
         self._rivals(syncs)
         return Config(settings=merged, syncs=syncs, warnings=self.warnings)
 

@@ -155,9 +155,6 @@ def test_all_errors_of_a_json_file_come_at_once_each_with_its_path():
 
 
 @pytest.mark.parametrize("text, starts", [
-    ("", ["nothing to do: "]),
-    ("[settings]\n", ["nothing to do: "]),
-    ("{}", ["nothing to do: "]),
     ("[sync x]", ["F:1: source: ", "F:1: target: "]),
     ("[sync x]\nsource =\ntarget = h:", ["F:2: source: "]),
     ("[sync x]\nsource = /x\ntarget =", ["F:3: target: "]),
