@@ -146,8 +146,8 @@ def _delete(raw):
     return raw if raw in ("startup", "running") else _boolean(raw)
 
 
-FACILITIES = ("kern user mail daemon auth syslog lpr news uucp cron authpriv ftp "
-              "local0 local1 local2 local3 local4 local5 local6 local7").split()
+FACILITIES = tuple("kern user mail daemon auth syslog lpr news uucp cron authpriv ftp "
+                   "local0 local1 local2 local3 local4 local5 local6 local7".split())
 
 
 def _facility(raw):
@@ -358,6 +358,14 @@ SECRET = ("password_file", "identityFile", "rsh", "_extra", "param")
 
 # Tables within a sync; their keys are written TABLE.KEY.
 TABLES = ("onBatch", "rsync", "ssh", "xargs", "direct")
+
+
+def default_text(key, mode=None):
+    """Return what a configuration would say to mean the default of a Key; "" where it is not set."""
+    value = (key.by_mode or {}).get(mode, key.default)
+    if value is None or value == ():
+        return ""
+    return "yes" if value is True else "no" if value is False else "%g" % value if isinstance(value, float) else str(value)
 
 
 def scope(name):
