@@ -16,6 +16,7 @@ from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.paths import below, show, to_bytes, to_text
 from lsyncd_lite.system import log as logging, private
 from lsyncd_lite.system.pidfile import BrokenDisk, Pidfile
+from lsyncd_lite.system.sinks import is_journal
 
 FAILURE = 255
 
@@ -140,7 +141,7 @@ def main(arguments=None):
     except Exception as error:  # a defect of ours: one line, and where
         lines = [_defect(error)]
     for line in lines:
-        _say(line, 2)
+        _say("<3>" * is_journal(2) + line, 2)
     return FAILURE
 
 
