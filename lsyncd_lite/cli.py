@@ -12,9 +12,10 @@ from lsyncd_lite import __version__
 from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
 from lsyncd_lite.errors import ConfigError, Fatal, reason
+from lsyncd_lite.mirror import needs
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.paths import below, show, to_bytes, to_text
-from lsyncd_lite.system import log as logging, private
+from lsyncd_lite.system import log as logging, private, program
 from lsyncd_lite.system.pidfile import BrokenDisk, Pidfile
 from lsyncd_lite.system.sinks import is_journal
 
@@ -203,9 +204,12 @@ def _run(arguments):
             manager.stopping(error.lines[0])
         raise
     if "check" in given:
-        for warning in config.warnings:
-            _say(warning, 2)
         errors = _try_commands(config)
+        lacks = ["sync %s: %s" % (show(sync.name), needs.missing(name, sync)) for sync in config.syncs
+                 for name in needs.programs(sync, os.environb) if program.find(name) is None]
+        for warning in [*config.warnings, *(lacks if config.settings.insist else ())]:
+            _say(warning, 2)
+        errors += () if config.settings.insist else lacks
         if errors:
             raise ConfigError(errors)
         return _say("OK")
@@ -259,7 +263,6 @@ def _start(config, log, load, manager):
 
 def _try_commands(config):
     """Return what a shell, or the search for a program, has against the commands of a Config; nothing is run."""
-    import shutil
     import subprocess
     errors = []
     for sync in config.syncs:
@@ -273,7 +276,7 @@ def _try_commands(config):
                 tried = subprocess.run(["/bin/sh", "-n", "-c", words[2]], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
                 if tried.returncode:
                     errors.append("%s: %s" % (where, show(b" ".join(tried.stderr.split(b"\n")).strip())))
-            elif words and words[0] and shutil.which(words[0]) is None:
+            elif words and words[0] and program.find(words[0]) is None:
                 errors.append("%s: there is no program %s" % (where, show(words[0])))
     return errors
 
