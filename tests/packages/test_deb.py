@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -140,15 +141,20 @@ class Host:
     """A minimal Debian on which the package was installed."""
 
     def __init__(self, root, deb):
-        self.root = root
+        self.root, self._deb = root, deb
         root.install("python3")
         # As on a host with an init: invoke-rc.d does what it is asked for.
         policy = root / "usr/sbin/policy-rc.d"
         policy.write_text("#!/bin/sh\nexit 0\n")
         policy.chmod(0o755)
-        root.install("sysv-rc")
         self.before = root.files()
-        self.said = root.install(deb).stdout
+        self.said = None
+        self.install()
+
+    def install(self):
+        """Install the package, if it is not."""
+        if not (self.root / "usr/bin/lsyncd-lite").exists():
+            self.said = self.root.install(self._deb).stdout
 
     def init(self, verb, shell=()):
         """Call the init script; return (exit status, what it said)."""
@@ -186,7 +192,7 @@ def host(root, deb):
 @pytest.fixture
 def configured(host):
     """The host with a configuration, and a tree; nothing runs at the start and at the end."""
-    host.init("stop")
+    host.install()
     sample = (host.root / CONFIG).read_text()
     host.configure()
     for name in ("source", "target"):
@@ -194,11 +200,10 @@ def configured(host):
     (host.root / "srv/source/sub").mkdir(parents=True)
     (host.root / "srv/source/sub/file").write_text("one")
     yield host
+    host.install()
     host.configure(sample)
     assert host.init("stop")[0] == 0
     assert host.running() == []
-    for name in ("source", "target"):
-        shutil.rmtree(str(host.root / "srv" / name), ignore_errors=True)
     for path in (host.root / "var/log/lsyncd-lite").glob("*"):
         path.unlink()
 
@@ -217,6 +222,23 @@ def test_where_nothing_is_configured_installation_and_start_say_so_and_succeed(h
         assert status == 0 and "nothing is configured" in said
     assert host.init("status")[0] == 3
     assert host.running() == []
+
+
+@pytest.mark.slow
+def test_remove_ends_it_and_keeps_what_is_configured_and_purge_leaves_nothing(configured):
+    root = configured.root
+    (root / "etc/lsyncd-lite/conf.d/more.conf").write_text("# mine\n")
+    assert configured.init("start")[0] == 0
+    root.run("apt-get", "remove", "-y", "-q", "lsyncd-lite")
+    assert configured.running() == [] and "ended by signal 15" in configured.log()
+    assert (root / CONFIG).read_text() == TEXT
+    assert (root / "etc/lsyncd-lite/conf.d/more.conf").exists()
+    assert root.run("sh", "/etc/init.d/lsyncd-lite", "start").stdout == ""
+    root.run("apt-get", "purge", "-y", "-q", "lsyncd-lite")
+    for name in ("source", "target"):
+        shutil.rmtree(str(root / "srv" / name))
+    after = root.files()
+    assert (sorted(after - configured.before), sorted(configured.before - after)) == ([], [])
 
 
 @pytest.mark.slow
@@ -344,16 +366,24 @@ def test_logrotate_loses_no_line_and_needs_no_restart(configured):
     configured.root.install("logrotate")
     (configured.root / "etc/default/lsyncd-lite").write_text('LSYNCD_LITE_OPTIONS="-log all"\n')
     assert configured.init("start")[0] == 0
-    pid, names = configured.pid(), []
-    for turn in range(6):
-        for number in range(40):
-            names.append("file-%d-%d" % (turn, number))
-            (configured.root / "srv/source" / names[-1]).write_text(names[-1])
+    pid, names = configured.pid(), ["file-%d" % number for number in range(600)]
+
+    def write():
+        for name in names:
+            (configured.root / "srv/source" / name).write_text(name)
+            time.sleep(0.005)  # so that it takes as long as the rotations
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for turn in range(7):  # 8 are kept
+        wait_for((configured.root / "srv/source" / names[turn * 80]).exists, "further files")
+        wait_for(configured.log, "lines in the new log")
         configured.root.run("logrotate", "-f", "/etc/logrotate.d/lsyncd-lite")
+    writer.join()
     wait_for(lambda: equal(configured), "all files on the target")
     assert configured.pid() == pid and configured.init("stop")[0] == 0
     logs = sorted((configured.root / "var/log/lsyncd-lite").iterdir())
-    assert any(path.name.endswith(".gz") for path in logs) and len(logs) >= 6
+    assert any(path.name.endswith(".gz") for path in logs) and len(logs) > 4
     assert {stat.S_IMODE(path.stat().st_mode) for path in logs} == {0o640}
     text = "".join(call("zcat", "-f", path).stdout for path in logs)
     assert [name for name in names if not re.search(r"\b%s\b" % name, text)] == []
@@ -393,29 +423,9 @@ def test_an_upgrade_goes_on_with_the_same_configuration(configured, deb):
 
 
 @pytest.mark.slow
-def test_remove_ends_it_and_keeps_what_is_configured_and_purge_leaves_nothing(host):
-    for name in ("lsyncd", "rsync", "logrotate"):
-        host.root.run("apt-get", "purge", "-y", "-q", name, check=False)
-    host.root.run("apt-get", "autoremove", "--purge", "-y", "-q")
-    host.configure()
-    (host.root / "srv/source").mkdir()
-    (host.root / "etc/lsyncd-lite/conf.d/more.conf").write_text("# mine\n")
-    assert host.init("start")[0] == 0
-    assert host.log()
-    host.root.run("apt-get", "remove", "-y", "-q", "lsyncd-lite")
-    assert host.running() == []
-    assert (host.root / CONFIG).read_text() == TEXT and host.log()
-    assert (host.root / "etc/lsyncd-lite/conf.d/more.conf").exists()
-    # What is left of it does nothing, and fails at nothing.
-    assert host.root.run("sh", "/etc/init.d/lsyncd-lite", "start").stdout == ""
-    if (host.root / "etc/logrotate.d/lsyncd-lite").exists():
-        host.root.install("logrotate")
-        assert host.root.run("logrotate", "/etc/logrotate.d/lsyncd-lite").stdout == ""
-        host.root.run("apt-get", "purge", "-y", "-q", "logrotate", "cron")
-        host.root.run("apt-get", "autoremove", "--purge", "-y", "-q")
-    host.root.run("apt-get", "purge", "-y", "-q", "lsyncd-lite")
-    shutil.rmtree(str(host.root / "srv/source"))
-    shutil.rmtree(str(host.root / "srv/target"), ignore_errors=True)
-    after = host.root.files()
-    assert sorted(after - host.before) == []
-    assert sorted(host.before - after) == []
+def test_the_package_s_own_test_passes(root, built):
+    # Within the root's processes, so that nothing is left of it.
+    wrapper = root.argv()[:root.argv().index("chroot")]
+    done = call(*wrapper, "autopkgtest", next(built.glob("*.dsc")), next(built.glob("*.deb")), "--", "chroot", root.path, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "mirror               PASS" in done.stdout, done.stdout
