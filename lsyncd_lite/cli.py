@@ -12,10 +12,12 @@ from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
 from lsyncd_lite.config.options import FORMS, OPTIONS, PAIRS, REPEATED
 from lsyncd_lite.errors import ConfigError, Fatal, reason
+from lsyncd_lite.mirror import needs
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.paths import below, show, to_bytes, to_text
-from lsyncd_lite.system import log as logging, private
+from lsyncd_lite.system import log as logging, private, program
 from lsyncd_lite.system.pidfile import BrokenDisk, Pidfile
+from lsyncd_lite.system.sinks import is_journal
 
 FAILURE = 255
 
@@ -110,7 +112,7 @@ def main(arguments=None):
     except Exception as error:  # a defect of ours: one line, and where
         lines = [_defect(error)]
     for line in lines:
-        _say(line, 2)
+        _say("<3>" * is_journal(2) + line, 2)
     return FAILURE
 
 
@@ -163,7 +165,17 @@ def _run(arguments):
         return _test_filter(_busy(load()), given["test-filter"])
     if "release" in given:
         return _release(_busy(load()), given["release"])
-    return _start(_busy(checked()), shown, lambda: _busy(checked()))
+    log, manager = logging.Log(shown), None
+    if os.environ.get("NOTIFY_SOCKET"):
+        from lsyncd_lite.system.notify import Manager
+        manager = Manager(os.environb, lambda words: log("Warn", words))
+    try:
+        config = _busy(checked())
+    except ConfigError as error:
+        if manager is not None:
+            manager.stopping(error.lines[0])
+        raise
+    return _start(config, log, lambda: _busy(checked()), manager)
 
 
 def _busy(config):
@@ -175,9 +187,12 @@ def _busy(config):
 
 def _check(config):
     """Say what there is to say of a Config that was read without an error; return the exit status."""
-    for warning in config.warnings:
-        _say(warning, 2)
     errors = _try_commands(config)
+    lacks = ["sync %s: %s" % (show(sync.name), needs.missing(name, sync)) for sync in config.syncs
+             for name in needs.programs(sync, os.environb) if program.find(name) is None]
+    for warning in [*config.warnings, *(lacks if config.settings.insist else ())]:
+        _say(warning, 2)
+    errors += () if config.settings.insist else lacks
     if errors:
         raise ConfigError(errors)
     if not config.syncs:
@@ -186,17 +201,18 @@ def _check(config):
     return _say("OK")
 
 
-def _start(config, shown, load):
+def _start(config, log, load, manager):
     """Run the daemon in the foreground or leave the terminal; return the exit status."""
     from lsyncd_lite.daemon import Daemon
     from lsyncd_lite.system.detach import Detached
     from lsyncd_lite.system.process import seal
-    log = logging.Log(shown)
     others, detached = seal(), None
     if not config.settings.nodaemon and not config.settings.onepass:
         for fd in others:  # somebody may wait for their end (daemon(7))
             os.close(fd)
-        detached = Detached()
+        detached = Detached(lambda pid: manager.hand_over(pid) if manager is not None else None)
+        if manager is not None:
+            manager.keep_silent()
     log.open(config.settings)
     pidfile = None
     try:
@@ -207,27 +223,31 @@ def _start(config, shown, load):
             except BrokenDisk as error:
                 log("Error", "%s; going on without it" % error)
 
-        def ready():
+        def ready(line):
             """Everything is watched."""
             if detached is not None:
                 detached.ready()
                 log.leave_terminal()
+            if manager is not None:
+                manager.ready(line)
 
-        return Daemon(config, log, load).run(ready)
+        return Daemon(config, log, load, manager).run(ready)
     except Fatal as error:
-        log("Error", str(error))
-        return FAILURE
+        words, number = str(error), getattr(error.__context__, "errno", None)
+        log("Error", words)
     except Exception as error:
-        log("Error", _defect(error))
-        return FAILURE
+        words, number = _defect(error), None
+        log("Error", words)
     finally:
         if pidfile is not None:
             pidfile.remove()
+    if manager is not None:
+        manager.stopping(words, number)
+    return FAILURE
 
 
 def _try_commands(config):
     """Return what a shell, or the search for a program, has against the commands of a Config; nothing is run."""
-    import shutil
     import subprocess
     errors = []
     for sync in config.syncs:
@@ -241,7 +261,7 @@ def _try_commands(config):
                 tried = subprocess.run(["/bin/sh", "-n", "-c", words[2]], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
                 if tried.returncode:
                     errors.append("%s: %s" % (where, show(b" ".join(tried.stderr.split(b"\n")).strip())))
-            elif words and words[0] and shutil.which(words[0]) is None:
+            elif words and words[0] and program.find(words[0]) is None:
                 errors.append("%s: there is no program %s" % (where, show(words[0])))
     return errors
 
