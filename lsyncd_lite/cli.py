@@ -12,10 +12,12 @@ from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
 from lsyncd_lite.config.options import FORMS, OPTIONS, PAIRS, REPEATED
 from lsyncd_lite.errors import ConfigError, Fatal, reason
+from lsyncd_lite.mirror import needs
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.paths import below, show, to_bytes, to_text
-from lsyncd_lite.system import log as logging, private
+from lsyncd_lite.system import log as logging, private, program
 from lsyncd_lite.system.pidfile import BrokenDisk, Pidfile
+from lsyncd_lite.system.sinks import is_journal
 
 FAILURE = 255
 
@@ -110,7 +112,7 @@ def main(arguments=None):
     except Exception as error:  # a defect of ours: one line, and where
         lines = [_defect(error)]
     for line in lines:
-        _say(line, 2)
+        _say("<3>" * is_journal(2) + line, 2)
     return FAILURE
 
 
@@ -185,9 +187,12 @@ def _busy(config):
 
 def _check(config):
     """Say what there is to say of a Config that was read without an error; return the exit status."""
-    for warning in config.warnings:
-        _say(warning, 2)
     errors = _try_commands(config)
+    lacks = ["sync %s: %s" % (show(sync.name), needs.missing(name, sync)) for sync in config.syncs
+             for name in needs.programs(sync, os.environb) if program.find(name) is None]
+    for warning in [*config.warnings, *(lacks if config.settings.insist else ())]:
+        _say(warning, 2)
+    errors += () if config.settings.insist else lacks
     if errors:
         raise ConfigError(errors)
     if not config.syncs:
@@ -243,7 +248,6 @@ def _start(config, log, load, manager):
 
 def _try_commands(config):
     """Return what a shell, or the search for a program, has against the commands of a Config; nothing is run."""
-    import shutil
     import subprocess
     errors = []
     for sync in config.syncs:
@@ -257,7 +261,7 @@ def _try_commands(config):
                 tried = subprocess.run(["/bin/sh", "-n", "-c", words[2]], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
                 if tried.returncode:
                     errors.append("%s: %s" % (where, show(b" ".join(tried.stderr.split(b"\n")).strip())))
-            elif words and words[0] and shutil.which(words[0]) is None:
+            elif words and words[0] and program.find(words[0]) is None:
                 errors.append("%s: there is no program %s" % (where, show(words[0])))
     return errors
 
