@@ -103,11 +103,13 @@ def parse(arguments):
 
 def _pairs(given):
     """Return the pairs of a command line as config.load wants them; raise ConfigError."""
-    import shlex
-    try:
-        options = [word for text in given.get("sshopts", ()) for word in shlex.split(text)]
-    except ValueError as error:
-        raise ConfigError(["option -sshopts: %s" % error]) from None
+    options = []
+    if "sshopts" in given:
+        import shlex
+        try:
+            options = [word for text in given["sshopts"] for word in shlex.split(text)]
+        except ValueError as error:
+            raise ConfigError(["option -sshopts: %s" % error]) from None
     pairs = []
     for mode, words in given.get("pairs", ()):
         values = {key: word if key in ("source", "targetdir") else [word] for key, word in zip(_PAIRS[mode], words)}
