@@ -5,13 +5,11 @@ works, and when it works again, that says how much is missing. Callers escape na
 `paths.show`; a stray control character is escaped here.
 """
 
+from lsyncd_lite.config.options import DEBUG, LOG_WORDS, SHOWN
 from lsyncd_lite.errors import reason
 from lsyncd_lite.paths import show
 from lsyncd_lite.system.private import STREAMS
 from lsyncd_lite.system.sinks import File, Stream, Syslog
-
-SHOWN = ("Normal", "Info", "Warn", "Error")
-DEBUG = ("Exec", "Output", "Delay", "Inotify", "Exclude", "Alarm", "Statusfile")
 
 
 def categories(wanted):
@@ -25,8 +23,7 @@ def categories(wanted):
         elif word in SHOWN + DEBUG:
             shown.add(word)
         else:
-            raise ValueError("unknown category %s; allowed: all, scarce, %s"
-                             % (show(word), ", ".join(SHOWN + DEBUG)))
+            raise ValueError("unknown category %s; allowed: %s" % (show(word), ", ".join(LOG_WORDS)))
     return shown
 
 

@@ -14,13 +14,13 @@ import time
 import warnings
 from types import CoroutineType, GeneratorType, ModuleType, SimpleNamespace
 
+from lsyncd_lite.config.options import DEBUG, SHOWN
 from lsyncd_lite.config.scripts import CALLED, problems
 from lsyncd_lite.errors import ScriptError
 from lsyncd_lite.mirror.events import Kind
 from lsyncd_lite.mirror.script import PLAIN, Command, Standard
 from lsyncd_lite.mirror.pair import in_directory
 from lsyncd_lite.paths import show, split
-from lsyncd_lite.system.log import DEBUG, SHOWN
 
 WARN_AFTER = 1.0   # seconds
 END_AFTER = 60.0

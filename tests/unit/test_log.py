@@ -15,8 +15,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from lsyncd_lite.config.options import DEBUG, SHOWN
 from lsyncd_lite.system import sinks
-from lsyncd_lite.system.log import DEBUG, SHOWN, Log, categories
+from lsyncd_lite.system.log import Log, categories
 
 
 @pytest.mark.parametrize("wanted, shown", [
