@@ -11,7 +11,7 @@ from lsyncd_lite import __version__
 from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
 from lsyncd_lite.config.options import FORMS, OPTIONS, PAIRS, REPEATED
-from lsyncd_lite.errors import ConfigError, Fatal, reason
+from lsyncd_lite.errors import ConfigError, Fatal, lacking, reason
 from lsyncd_lite.mirror import needs
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.paths import below, show, to_bytes, to_text
@@ -73,11 +73,13 @@ def parse(arguments):
 
 def _pairs(given):
     """Return the pairs of a command line as config.load wants them; raise ConfigError."""
-    import shlex
-    try:
-        options = [word for text in given.get("sshopts", ()) for word in shlex.split(text)]
-    except ValueError as error:
-        raise ConfigError(["option -sshopts: %s" % error]) from None
+    options = []
+    if "sshopts" in given:
+        import shlex
+        try:
+            options = [word for text in given["sshopts"] for word in shlex.split(text)]
+        except ValueError as error:
+            raise ConfigError(["option -sshopts: %s" % error]) from None
     pairs = []
     for mode, words in given.get("pairs", ()):
         values = {key: word if key in ("source", "targetdir") else [word] for key, word in zip(PAIRS[mode], words)}
@@ -146,6 +148,8 @@ def _run(arguments):
         try:
             os.chdir(start)
             return configuration.load(filename, overrides, pairs)
+        except ImportError as error:
+            raise ConfigError([lacking(error)]) from None
         except OSError as error:
             raise ConfigError(["cannot go to %s, where relative names begin: %s"
                                % (show(start), reason(error))]) from None
@@ -187,6 +191,7 @@ def _busy(config):
 
 def _check(config):
     """Say what there is to say of a Config that was read without an error; return the exit status."""
+    import lsyncd_lite.daemon  # noqa: F401  (what it needs of Python has to be there, too)
     errors = _try_commands(config)
     lacks = ["sync %s: %s" % (show(sync.name), needs.missing(name, sync)) for sync in config.syncs
              for name in needs.programs(sync, os.environb) if program.find(name) is None]
@@ -298,6 +303,8 @@ def _test_filter(config, text):
 
 def _defect(error):
     """Return one line for an exception that should not have come."""
+    if isinstance(error, ImportError):
+        return lacking(error)
     place = error.__traceback__
     while place.tb_next is not None:
         place = place.tb_next

@@ -394,16 +394,16 @@ def fits(key, mode):
     return mode in known or mode == "script" and ("rsync" in known or "direct" in known)
 
 
-def parse(key, raw):
+def parse(key, raw, written=None):
     """Return the checked value of one key; raw (name, value): one of its items, for kinds that are paired.
 
-    Raises ValueError with a sentence that says what is wrong and what is allowed.
+    written: what a message shows of it, unless that is the raw value. Raises ValueError with a sentence that says what is wrong and what is allowed.
     """
     try:
         return key.kind.parse(raw)
     except (ValueError, KeyError, OverflowError):
         if key.name in SECRET:
             raise ValueError("this value is not allowed here; allowed: %s" % key.kind.allowed) from None
-        raw = raw[1] if isinstance(raw, tuple) else raw
+        raw = written if written is not None else raw[1] if isinstance(raw, tuple) else raw
         shown = show(raw) if isinstance(raw, str) else raw
         raise ValueError("%r is not allowed here; allowed: %s" % (shown, key.kind.allowed)) from None

@@ -28,53 +28,81 @@ _LIKE = {"number": "a whole number", "seconds": "a number of seconds", "file": "
 
 def render(prose):
     """Return the text (str) of a manual page; raise ValueError."""
-    lines = prose.split("\n")
-    words = [line[1:].split(None, 1) for line in lines if line.startswith("@")]
-    named = {kind: [rest[0] for first, *rest in words if first == kind] for kind in ("key", "option")}
-    left = {"key": _keys(), "option": dict(options.OPTIONS)}
-    for kind, names in named.items():
-        if sorted(set(names)) != sorted(names) or not set(names) <= set(left[kind]):
-            raise ValueError("@%s: unknown, or there twice: %s" % (kind, ", ".join(names)))
-    rows = {kind: {name: left[kind].pop(name) for name in names} for kind, names in named.items()}
-    out, facts, depth, is_code = [], [], 0, False
-    for line in lines:
-        # what the table says of a row stands after what the prose says of it
-        depth += line.startswith(".Bl") - line.startswith(".El")
-        if facts and (line.startswith(("@key", "@option")) or depth < 0):
-            out += facts
-            facts, depth = [], 0
-        first, *rest = line[1:].split(None, 1) if line.startswith("@") else ("",)
-        if first == "end":
-            is_code = False
-            out.append(".Ed")
-        elif is_code:
-            out.append(literal(line))
-        elif first in _EXAMPLES:
-            is_code = True
-            out.append(".Bd -literal -offset indent")
-        elif first == "key":
-            depth = 0
-            out += _key(rest[0], rows["key"][rest[0]])
-            facts = _facts(rest[0], rows["key"][rest[0]])
-        elif first == "keys":
-            names = [name for name, key in left["key"].items() if key.scopes == rest[0]]
-            out += [line for name in names for line in _key(name, left["key"][name]) + _facts(name, left["key"].pop(name))]
-        elif first == "option":
-            out += _option(rows["option"][rest[0]])
-        elif first == "options":
-            out += [line for name in list(left["option"]) for line in _option(left["option"].pop(name))]
-        elif first == "forms":
-            out += [line for form in options.FORMS for line in _form(form)]
-        elif first == "categories":
-            out += [line for name, words in options.CATEGORIES.items() for line in (".It Cm %s" % name, *text(words))]
-        elif first:
-            raise ValueError("@%s means nothing" % first)
+    page = _Page(prose)
+    for line in prose.split("\n"):
+        page.add(line)
+    return page.text()
+
+
+class _Page:
+    """A page in the making: what was written, and the rows that have no place yet."""
+
+    def __init__(self, prose):
+        self._out = []
+        self._facts, self._depth = [], 0  # what the table says of a key comes after what the prose says: lists within that are open
+        self._is_example = False
+        self._left = {}
+        for kind, rows in (("key", _keys()), ("option", dict(options.OPTIONS))):
+            if re.search(r"^@%ss?\b" % kind, prose, re.M):  # a page of keys, or of options
+                self._left[kind] = rows
+        self._named = {kind: set(re.findall("^@%s (.*)$" % kind, prose, re.M)) for kind in self._left}
+
+    def text(self):
+        missing = [name for rows in self._left.values() for name in rows]
+        if missing:
+            raise ValueError("has no place: %s" % ", ".join(missing))
+        return "\n".join(self._out)
+
+    def add(self, line):
+        """Write what a line of the prose stands for."""
+        word, _blank, rest = line[1:].partition(" ") if line.startswith("@") else ("", "", "")
+        if word == "end":
+            self._is_example = False
+            self._out.append(".Ed")
+        elif self._is_example:
+            self._out.append(literal(line))
+        elif word in _EXAMPLES:
+            self._is_example = True
+            self._out.append(".Bd -literal -offset indent")
+        elif word:
+            self._say_facts()
+            self._directive(word, rest)
         else:
-            out += [line] if line[:1] in ("", ".") else _wrapped(line)
-    missing = [name for kind, names in left.items() if any(word[0].startswith(kind) for word in words) for name in names]
-    if missing:
-        raise ValueError("has no place: %s" % ", ".join(missing))
-    return "\n".join(out)
+            self._depth += line.startswith(".Bl") - line.startswith(".El")
+            if self._depth < 0:
+                self._say_facts()
+            self._out += [line] if line[:1] in ("", ".") else _wrapped(line)
+
+    def _say_facts(self):
+        self._out += self._facts
+        self._facts, self._depth = [], 0
+
+    def _directive(self, word, rest):
+        if word == "key":
+            key = self._taken("key", rest)
+            self._out += _key(rest, key)
+            self._facts = _facts(rest, key)
+        elif word == "keys":
+            for name in [name for name, key in self._left["key"].items() if key.scopes == rest and name not in self._named["key"]]:
+                key = self._taken("key", name)
+                self._out += _key(name, key) + _facts(name, key)
+        elif word == "option":
+            self._out += _option(self._taken("option", rest))
+        elif word == "options":
+            for name in [name for name in self._left["option"] if name not in self._named["option"]]:
+                self._out += _option(self._taken("option", name))
+        elif word == "forms":
+            self._out += [line for form in options.FORMS for line in _form(form)]
+        elif word == "categories":
+            for name, words in options.CATEGORIES.items():
+                self._out += [".It Cm %s" % name, *text(words)]
+        else:
+            raise ValueError("@%s means nothing" % word)
+
+    def _taken(self, kind, name):
+        if name not in self._left[kind]:
+            raise ValueError("@%s %s: unknown, or there twice" % (kind, name))
+        return self._left[kind].pop(name)
 
 
 def examples(prose, language):
@@ -85,7 +113,7 @@ def examples(prose, language):
 def text(words):
     """Return lines of mdoc for words of people's, a sentence a line."""
     lines = []
-    for sentence in re.split(r"(?<=[.:]) +(?=[A-Z])|(?<=\.\)) +", words):
+    for sentence in re.split(r"(?<=\.) +(?=[A-Z])|(?<=\.\)) +", words):
         lines += _wrapped(sentence)
     return [_escaped(line) for line in lines]
 
@@ -106,8 +134,11 @@ def _escaped(line):
 
 
 def _keys():
-    """Return {full name: Key} of all keys, each once."""
-    return {**settings.scope("settings"), **settings.scope("sync")}
+    """Return {full name: Key} of all keys; one that stands for something else in a sync is "settings NAME"."""
+    found = settings.scope("sync")
+    for name, key in settings.scope("settings").items():
+        found[name if found.get(name, key) is key else "settings " + name] = key
+    return found
 
 
 def _key(name, key):
@@ -115,7 +146,7 @@ def _key(name, key):
     kind = _KINDS.get(key.kind, "value")
     if kind == "value":
         kind = next((word for word, start in _LIKE.items() if key.kind.allowed.startswith(start)), "value")
-    return [".It Cm %s No = Ar %s" % (name, kind) + " Pq Fl %s" % (key.flag or "")[1:].rstrip("=") * bool(key.flag),
+    return [".It Cm %s No = Ar %s" % (name.split()[-1], kind) + " Pq Fl %s" % (key.flag or "")[1:].rstrip("=") * bool(key.flag),
             *text(key.help)]
 
 
@@ -130,7 +161,7 @@ def _facts(name, key):
     if key.modes and key.scopes not in settings.TABLES:
         lines += text("Modes: %s." % ", ".join(settings.modes(key)))
     if key.option is not None:
-        lines += ["On the command line:", ".Fl %s" % name + " Ar %s" % key.option * bool(key.option) + " ."]
+        lines += ["On the command line:", ".Fl %s" % key.name + " Ar %s" % key.option * bool(key.option) + " ."]
     return lines
 
 

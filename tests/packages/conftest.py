@@ -62,10 +62,14 @@ def checkout():
 
 @pytest.fixture(scope="session")
 def build_deb(checkout):
-    """Build source and binary package in a directory: `build_deb(directory)` returns it; it has the .deb, .dsc and .changes."""
-    def build(path, name="lsyncd-lite-%s" % lsyncd_lite.__version__, prefix=(), **env):
+    """Build source and binary package in a directory: `build_deb(directory)` returns it; it has the .deb, .dsc and .changes.
+
+    name: of the directory of the sources; prepare: is called with that before; the rest is the environment.
+    """
+    def build(path, name="lsyncd-lite-%s" % lsyncd_lite.__version__, prepare=lambda tree: None, **env):
         tree = checkout(path / name)
-        call(*prefix, "dpkg-buildpackage", "-us", "-uc", cwd=str(tree), env=env)
+        prepare(tree)
+        call("dpkg-buildpackage", "-us", "-uc", cwd=str(tree), env=env)
         return path
     return build
 

@@ -49,14 +49,14 @@ def call(*argv, check=True, env=None, **options):
 
 
 def wait_for(condition, what, seconds=20):
-    """Return what a function returns as soon as that is true."""
+    """Return what a function returns as soon as that is true; what: text, or a function that makes it."""
     end = time.monotonic() + seconds
     while True:
         found = condition()
         if found:
             return found
         if time.monotonic() > end:
-            raise AssertionError("waited %d s for: %s" % (seconds, what))
+            raise AssertionError("waited %d s for: %s" % (seconds, what() if callable(what) else what))
         time.sleep(0.05)
 
 
