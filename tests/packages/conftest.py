@@ -1,6 +1,7 @@
 """The packages of this checkout, built once, and root file systems to install them in; nothing is left of them."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -10,11 +11,9 @@ import pytest
 
 pytest.register_assert_rewrite("roots")
 
-from roots import Root, call, debootstrap, mounted_below  # noqa: E402
+from roots import CHECKOUT, Failed, Layer, Root, call, debootstrap, mounted_below  # noqa: E402
 
 import lsyncd_lite  # noqa: E402
-
-CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def pytest_addoption(parser):
@@ -105,3 +104,19 @@ def root(minimal, work, request):
     finally:
         one.stop()
         shutil.rmtree(str(path))
+
+
+@pytest.fixture
+def host(work, request):
+    """This host as a Root of the test's own: what is written in there ends with it."""
+    if os.geteuid():
+        pytest.skip("a root file system needs root")
+    one = Layer(work / ("host-" + re.sub(r"\W", "", request.node.name)[:60]))
+    try:
+        one.start()
+    except Failed as error:
+        pytest.skip(str(error))
+    try:
+        yield one
+    finally:
+        one.stop()
