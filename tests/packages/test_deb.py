@@ -129,7 +129,6 @@ TEXT = """[settings]
 logfile = %s
 statusFile = /run/lsyncd-lite/status
 statusInterval = 0.2
-stateDir = /var/lib/lsyncd-lite
 delay = 0.2
 
 [sync tree]
@@ -249,6 +248,7 @@ def test_start_and_stop_twice_are_right_and_status_tells(configured):
     assert configured.init("start")[0] == 0
     pid = configured.pid()
     assert configured.running() == [pid]
+    assert list((configured.root / "var/lib/lsyncd-lite").iterdir()), "no state is kept"
     status, said = configured.init("start")
     assert status == 0 and "runs already" in said
     assert configured.running() == [pid]
@@ -294,7 +294,7 @@ def test_a_wrong_configuration_is_told_and_does_not_end_what_runs(configured):
     configured.configure(TEXT + "delai = 1\n")
     for verb in ("reload", "force-reload", "restart"):
         status, said = configured.init(verb)
-        assert status == 1 and "lsyncd-lite.conf:12: " in said and "delai" in said, verb
+        assert status == 1 and "lsyncd-lite.conf:11: " in said and "delai" in said, verb
     assert configured.running() == [pid]
     assert configured.init("stop")[0] == 0
     status, said = configured.init("start")
