@@ -147,7 +147,7 @@ def _run(arguments):
         here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
         try:
             os.chdir(start)
-            return configuration.load(filename, overrides, pairs)
+            config = configuration.load(filename, overrides, pairs)
         except ImportError as error:
             raise ConfigError([lacking(error)]) from None
         except OSError as error:
@@ -156,6 +156,9 @@ def _run(arguments):
         finally:
             os.fchdir(here)
             os.close(here)
+        if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process
+            config.settings.nodaemon = True
+        return config
 
     def checked():
         """Read it, and look where it wants files of ours."""

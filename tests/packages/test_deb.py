@@ -26,7 +26,9 @@ def test_the_changelog_has_the_version_of_the_program():
 
 
 def test_lintian_has_nothing_to_say(built):
-    said = call("lintian", "-EI", "--pedantic", "--allow-root", *built.glob("*.changes"), check=False)
+    # Debian 12's lintian knows no newer version of the policy than the one that Debian 13's finds old.
+    said = call("lintian", "-EI", "--pedantic", "--allow-root", "--suppress-tags", "out-of-date-standards-version",
+                *built.glob("*.changes"), check=False)
     assert (said.returncode, said.stdout) == (0, "")
 
 
@@ -81,7 +83,7 @@ def test_it_has_the_modules_of_the_checkout_and_nothing_of_the_tests(unpacked):
     for name in ("etc/lsyncd-lite/lsyncd-lite.conf", "etc/default/lsyncd-lite", "etc/init.d/lsyncd-lite", "etc/logrotate.d/lsyncd-lite",
                  "usr/share/man/man1/lsyncd-lite.1.gz", "usr/share/man/man5/lsyncd-lite.conf.5.gz",
                  "usr/share/bash-completion/completions/lsyncd-lite", "usr/share/doc/lsyncd-lite/copyright",
-                 "usr/share/doc/lsyncd-lite/CHANGES.md", "usr/share/doc/lsyncd-lite/README.md.gz"):
+                 "usr/share/doc/lsyncd-lite/CHANGES.md.gz", "usr/share/doc/lsyncd-lite/README.md.gz"):
         assert name in files
     for unit in ("lsyncd-lite.service", "lsyncd-lite@.service"):
         assert [name for name in files if name.endswith("lib/systemd/system/" + unit)]
@@ -99,7 +101,7 @@ def test_modes_owners_and_the_first_line_of_the_command(deb, unpacked):
     assert commands < set(listed)
     for name, mode in listed.items():
         assert mode == ("drwxr-xr-x" if name.endswith("/") else "-rwxr-xr-x" if name in commands else "-rw-r--r--"), name
-    assert (unpacked / "usr/bin/lsyncd-lite").read_bytes().startswith(b"#!/usr/bin/python3 -IS\n")
+    assert (unpacked / "usr/bin/lsyncd-lite").read_bytes() == (CHECKOUT / "contrib/lsyncd-lite").read_bytes()
 
 
 def test_what_the_administrator_may_change_is_a_conffile(unpacked):
@@ -127,7 +129,6 @@ TEXT = """[settings]
 logfile = %s
 statusFile = /run/lsyncd-lite/status
 statusInterval = 0.2
-stateDir = /var/lib/lsyncd-lite
 delay = 0.2
 
 [sync tree]
@@ -247,6 +248,7 @@ def test_start_and_stop_twice_are_right_and_status_tells(configured):
     assert configured.init("start")[0] == 0
     pid = configured.pid()
     assert configured.running() == [pid]
+    assert list((configured.root / "var/lib/lsyncd-lite").iterdir()), "no state is kept"
     status, said = configured.init("start")
     assert status == 0 and "runs already" in said
     assert configured.running() == [pid]
@@ -292,7 +294,7 @@ def test_a_wrong_configuration_is_told_and_does_not_end_what_runs(configured):
     configured.configure(TEXT + "delai = 1\n")
     for verb in ("reload", "force-reload", "restart"):
         status, said = configured.init(verb)
-        assert status == 1 and "lsyncd-lite.conf:12: " in said and "delai" in said, verb
+        assert status == 1 and "lsyncd-lite.conf:11: " in said and "delai" in said, verb
     assert configured.running() == [pid]
     assert configured.init("stop")[0] == 0
     status, said = configured.init("start")
