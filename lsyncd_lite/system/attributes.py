@@ -12,7 +12,7 @@ from lsyncd_lite.system.pinned import FDS
 # What is no word about what may be given to whom: another time it can be done.
 _FOR_NOW = (errno.EROFS, errno.EIO, errno.EDQUOT, errno.ENOMEM, errno.ESTALE, errno.ENOENT)
 
-_listxattr = getattr(os, "listxattr", None)  # Python has none of these where it was built for musl
+_KNOWS_EXTENDED = hasattr(os, "listxattr")  # not where Python was built for musl
 
 
 def look(path, dir_fd=None):
@@ -97,10 +97,10 @@ def _own(at, here, there, mode, follows):
 
 def _extended(path, at):
     """Return what makes the extended attributes (ACLs too) of `at` those of `path`: [(name, value or None: none)]."""
-    if _listxattr is None:
+    if not _KNOWS_EXTENDED:
         return ()
     try:
-        wanted, found = _listxattr(path, follow_symlinks=False), _listxattr(at, follow_symlinks=False)
+        wanted, found = os.listxattr(path, follow_symlinks=False), os.listxattr(at, follow_symlinks=False)
         if not wanted and not found:
             return ()
         wanted, found = ({name: os.getxattr(which, name, follow_symlinks=False) for name in names}

@@ -1290,7 +1290,7 @@ def test_it_loads_nothing_that_it_may_not_need():
 def test_a_python_without_extended_attributes_mirrors_all_else(world, monkeypatch):
     """That of a distribution with musl may have none of these functions."""
     from lsyncd_lite.system import attributes
-    monkeypatch.setattr(attributes, "_listxattr", None)
+    monkeypatch.setattr(attributes, "_KNOWS_EXTENDED", False)
     for name in "listxattr", "getxattr", "setxattr", "removexattr":
         monkeypatch.delattr(os, name, False)
     facts = os.lstat(world.source)
