@@ -73,11 +73,13 @@ def parse(arguments):
 
 def _pairs(given):
     """Return the pairs of a command line as config.load wants them; raise ConfigError."""
-    import shlex
-    try:
-        options = [word for text in given.get("sshopts", ()) for word in shlex.split(text)]
-    except ValueError as error:
-        raise ConfigError(["option -sshopts: %s" % error]) from None
+    options = []
+    if "sshopts" in given:
+        import shlex
+        try:
+            options = [word for text in given["sshopts"] for word in shlex.split(text)]
+        except ValueError as error:
+            raise ConfigError(["option -sshopts: %s" % error]) from None
     pairs = []
     for mode, words in given.get("pairs", ()):
         values = {key: word if key in ("source", "targetdir") else [word] for key, word in zip(PAIRS[mode], words)}
@@ -145,7 +147,7 @@ def _run(arguments):
         here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
         try:
             os.chdir(start)
-            return configuration.load(filename, overrides, pairs)
+            config = configuration.load(filename, overrides, pairs)
         except ImportError as error:
             raise ConfigError([lacking(error)]) from None
         except OSError as error:
@@ -154,6 +156,9 @@ def _run(arguments):
         finally:
             os.fchdir(here)
             os.close(here)
+        if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process
+            config.settings.nodaemon = True
+        return config
 
     def checked():
         """Read it, and look where it wants files of ours."""

@@ -14,10 +14,8 @@ from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, reason
 from lsyncd_lite.jobs import Jobs
 from lsyncd_lite.keeping import Keeper
 from lsyncd_lite.mirror import needs
-from lsyncd_lite.mirror.direct import Direct
 from lsyncd_lite.mirror.job import LOST, Verdict
 from lsyncd_lite.mirror.rsync import Rsync
-from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
 from lsyncd_lite.paths import below, show, to_bytes
 from lsyncd_lite.report import status
@@ -350,9 +348,13 @@ class Daemon:
     @staticmethod
     def _standard(wanted, sockets):
         """Return the mode of a SyncConfig that makes its target equal; sockets: the directory for shared connections, or None."""
-        if wanted.mode == "direct":
+        if wanted.mode == "direct":  # each is imported where it is wanted: one is what a daemon needs
+            from lsyncd_lite.mirror.direct import Direct
             return Direct(wanted, os.environb, argv_of("lsyncd_lite.system.equal"))
-        return (RsyncSsh if wanted.mode == "rsyncssh" else Rsync)(wanted, os.environb, sockets)
+        if wanted.mode == "rsyncssh":
+            from lsyncd_lite.mirror.rsyncssh import RsyncSsh
+            return RsyncSsh(wanted, os.environb, sockets)
+        return Rsync(wanted, os.environb, sockets)
 
     def _hang_up(self):
         """Read the configuration again (SIGHUP)."""

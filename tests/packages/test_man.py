@@ -111,5 +111,5 @@ def test_the_pages_refer_to_each_other_and_to_none_of_ours_that_is_missing():
         assert found and {"%s.%s" % pair for pair in found} <= set(IDS)
 
 
-def test_the_completion_and_what_makes_all_this_are_clean():
+def test_shellcheck_has_nothing_against_the_completion():
     assert run("shellcheck", "-s", "bash", CHECKOUT / "contrib" / "completion" / "lsyncd-lite") == ""

@@ -5,11 +5,12 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from harness import LIMIT, LOG_LINE, ROOT, descendants, make, sync, tree, wait_for
+from harness import LIMIT, LOG_LINE, ROOT, descendants, environment, make, sync, tree, wait_for
 
 pytestmark = pytest.mark.skipif(not ROOT or not shutil.which("unshare"), reason="a PID 1 of our own needs root and unshare")
 
@@ -58,6 +59,26 @@ def test_a_pass_ends_with_0(daemon, src, dst):
     make(src, "a")
     one = daemon(argv=["-onepass", "-direct", src, dst], prefix=FIRST)
     assert one.ended() == 0 and tree(src) == tree(dst)
+
+
+def test_it_stays_in_the_foreground_though_nobody_says_so(daemon, src, dst, tmp_path):
+    """A container ends with its PID 1, so that there is no terminal to leave."""
+    make(src, "a")
+    one = daemon(sync(src, dst, "www"), prefix=FIRST, wait=False)
+    assert one.stop(signal.SIGKILL)
+    conf = one.conf
+    with open(str(tmp_path / "said"), "wb") as out:
+        one.process = subprocess.Popen([*FIRST, sys.executable, "-m", "lsyncd_lite", str(conf)], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                       env=environment(tmp_path))
+    one.wait_equal(src, dst)
+    one.configure(sync(src, dst, "www"), settings={"statusInterval": 0.2})
+    os.kill(first(one), signal.SIGHUP)
+    one.wait_log("configuration read again")
+    make(src, "b")
+    one.wait_equal(src, dst)
+    os.kill(first(one), signal.SIGTERM)
+    assert one.ended() == 128 + signal.SIGTERM
+    assert "Normal: ended by signal 15" in (tmp_path / "said").read_text()
 
 
 def test_orphans_are_reaped_whoever_has_left_them(daemon, src, dst, tmp_path):

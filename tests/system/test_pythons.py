@@ -15,7 +15,7 @@ from harness import CHECKOUT, LIMIT, environment, make, render_ini, wait_equal, 
 LAUNCHER = CHECKOUT / "contrib/lsyncd-lite"
 BLOCK = "import sys; sys.modules[%r] = None; sys.argv = ['lsyncd-lite'] + sys.argv[1:]; "
 # What Debian's python3-minimal lacks, and more that could be missing in a Python that somebody has built.
-NEEDED = ("ctypes", "_ctypes", "shlex", "select", "signal", "fcntl", "heapq", "lsyncd_lite.daemon")
+NEEDED = ("ctypes", "_ctypes", "select", "signal", "fcntl", "lsyncd_lite.daemon")
 
 
 def blocked(folder, module, start, *argv):

@@ -113,12 +113,12 @@ EXAMPLES = [(language, text) for language in ("ini", "json") for text in manpage
 @pytest.mark.parametrize("language, text", EXAMPLES, ids=[text.split("\n")[0].strip("[]{") for _language, text in EXAMPLES])
 def test_the_examples_of_the_manual_are_configurations(language, text, here, monkeypatch):
     monkeypatch.setenv("LSYNCD_DELAY", "3")
-    monkeypatch.setenv("HOSTNAME", "web1")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
     (here / "targets").write_text("web2:/srv/www\nweb3:/srv/www\n")
+    (here / "hostname").write_text("web1\n")
     (script,) = manpage.examples(PROSE["man/lsyncd-lite.conf.5"], "python")
     (here / "load.py").write_text(script)
-    config = load(text.replace("/etc/lsyncd-lite/", "%s/" % here))
+    config = load(text.replace("/etc/lsyncd-lite/", "%s/" % here).replace("/etc/hostname", "hostname"))
     assert config.syncs and config.warnings == []
 
 
