@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import lsyncd_lite
-from roots import CHECKOUT, call, wait_for
+from machine import Machine, needs
+from roots import CHECKOUT, Root, call, wait_for
 
 NAME = "lsyncd-lite-%s" % lsyncd_lite.__version__
 CONFIG = "/etc/lsyncd-lite/lsyncd-lite.conf"
@@ -269,6 +270,8 @@ def test_it_installs_from_outside_into_a_root_without_systemd(root, rpm):
 
     def outside(*words):
         return told(call("rpm", "--root", root.path, "--dbpath", DATABASE, *words))
+    for directory in ("etc/sysconfig", "usr/share/licenses"):
+        (root / directory).mkdir()
     before = root.files(DATABASE)
     assert outside("-i", "--nodeps", rpm.binary) == ""
     assert outside("-V", "--nodeps", "lsyncd-lite") == ""
@@ -278,3 +281,44 @@ def test_it_installs_from_outside_into_a_root_without_systemd(root, rpm):
     assert outside("-e", "lsyncd-lite") == "warning: %s saved as %s.rpmsave\n" % (CONFIG, CONFIG)
     assert of_package(root.files(DATABASE) - before) == {
         "/etc/lsyncd-lite", CONFIG + ".rpmsave", "/var/log/lsyncd-lite", "/var/log/lsyncd-lite/lsyncd-lite.log"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(needs() is not None, reason="needs %s" % needs())
+def test_under_systemd_an_upgrade_restarts_what_runs_and_a_removal_ends_it(minimal, work, rpm, newer):
+    path = work / "root-of-rpm-booted"
+    call("cp", "-a", "--reflink=auto", minimal, path)
+    root = Root(path)
+    root.install("python3", "systemd", "systemd-sysv", "dbus", "procps", "rpm")
+    root.stop()
+    machine = Machine(path, "lsyncd-lite-rpm-%d" % os.getpid())
+    one, two = "lsyncd-lite.service", "lsyncd-lite@two.service"
+    try:
+        machine.boot()
+        assert rpm_in(machine, "-i", "--nodeps", rpm.binary) == ""
+        configure(machine)
+        (machine / "etc/lsyncd-lite/two.conf").write_text("[sync two]\nmode = direct\nsource = /srv/source\ntarget = /srv/second\n")
+        machine.systemctl("enable", "--now", one, two)
+        for target in ("target", "second"):
+            wait_for((machine / "srv" / target / "directory/one").exists, "the first sync to %s" % target)
+        first = machine.pid(one), machine.pid(two)
+        assert all(first) and "python3" in machine.run("cat", "/proc/%d/cmdline" % first[0]).stdout
+
+        rpm_in(machine, "-U", "--nodeps", newer.binary)
+        second = machine.pid(one), machine.pid(two)
+        assert all(second) and not set(first) & set(second)
+        assert machine.show(one, "ActiveState") == machine.show(two, "ActiveState") == "active"
+
+        machine.systemctl("stop", two)
+        rpm_in(machine, "-U", "--oldpackage", "--nodeps", rpm.binary)
+        assert machine.show(one, "ActiveState") == "active" and machine.show(two, "ActiveState") == "inactive"  # what is stopped stays so
+        machine.systemctl("start", two)
+
+        rpm_in(machine, "-e", "lsyncd-lite")
+        assert machine.sh("pgrep -f lsyncd-lite", check=False).stdout == ""
+        assert machine.systemctl("is-enabled", one, two, check=False).returncode != 0
+        assert not list((machine / "etc/systemd/system/multi-user.target.wants").glob("lsyncd-lite*"))
+        assert machine.systemctl("is-failed", one, two, check=False).returncode != 0
+    finally:
+        machine.stop()
+        shutil.rmtree(str(path))

@@ -93,7 +93,7 @@ def test_times_are_those_of_the_zone(start, src, dst, zone):
     log = start(sys.executable, {"mode": "direct", "source": str(src), "target": str(dst)}, TZ=zone)
     line = wait_for(log, "a line").split("\n")[0]
     told = time.strptime(line[:24], "%a %b %d %H:%M:%S %Y")
-    shown = subprocess.run(["date", "+%s %z"], env=dict(os.environ, TZ=zone), stdout=subprocess.PIPE, universal_newlines=True).stdout.split()
+    shown = subprocess.run([sys.executable, "-c", "import time; print(time.strftime('%s %z'))"], env=dict(os.environ, TZ=zone), stdout=subprocess.PIPE, universal_newlines=True).stdout.split()
     offset = int(shown[1][:3]) * 3600 + int(shown[1][0] + shown[1][3:]) * 60
     assert abs(calendar.timegm(told) - offset - int(shown[0])) < 60
 
