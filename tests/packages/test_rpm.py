@@ -315,7 +315,7 @@ def test_under_systemd_an_upgrade_restarts_what_runs_and_a_removal_ends_it(minim
         machine.systemctl("start", two)
 
         rpm_in(machine, "-e", "lsyncd-lite")
-        assert machine.sh("pgrep -f lsyncd-lite", check=False).stdout == ""
+        assert machine.run("pgrep", "-f", "/usr/bin/lsyncd-lite", check=False).stdout == ""
         assert machine.systemctl("is-enabled", one, two, check=False).returncode != 0
         assert not list((machine / "etc/systemd/system/multi-user.target.wants").glob("lsyncd-lite*"))
         assert machine.systemctl("is-failed", one, two, check=False).returncode != 0
