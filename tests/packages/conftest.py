@@ -47,8 +47,12 @@ def work():
 @pytest.fixture(scope="session")
 def checkout():
     """Copy what is checked out, and nothing else that lies around: `checkout(directory)`."""
-    listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=str(CHECKOUT), stdout=subprocess.PIPE, check=True)
-    names = [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name]
+    if (CHECKOUT / ".git").exists():
+        listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=str(CHECKOUT), stdout=subprocess.PIPE, check=True)
+        names = [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name]
+    else:  # of a source package
+        names = [str(path.relative_to(CHECKOUT)) for path in CHECKOUT.rglob("*")
+                 if "__pycache__" not in path.parts and (path.is_symlink() or path.is_file())]
 
     def copy(path):
         for name in names:
@@ -88,8 +92,9 @@ def deb(built):
 @pytest.fixture(scope="session")
 def minimal(work):
     """The directory of a minimal Debian (debootstrap's minbase), which `root` copies."""
-    if os.geteuid():
-        pytest.skip("a root file system needs root")
+    refused = call("unshare", "--mount", "true", check=False)
+    if os.geteuid() or refused.returncode:
+        pytest.skip("a root file system needs root, who may mount: %s" % refused.stdout.strip())
     return debootstrap(work / "minimal")
 
 
@@ -109,8 +114,9 @@ def root(minimal, work, request):
 @pytest.fixture
 def host(work, request):
     """This host as a Root of the test's own: what is written in there ends with it."""
-    if os.geteuid():
-        pytest.skip("a root file system needs root")
+    refused = call("unshare", "--mount", "true", check=False)
+    if os.geteuid() or refused.returncode:
+        pytest.skip("a root file system needs root, who may mount: %s" % refused.stdout.strip())
     one = Layer(work / ("host-" + re.sub(r"\W", "", request.node.name)[:60]))
     try:
         one.start()

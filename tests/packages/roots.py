@@ -113,7 +113,7 @@ class Root:
         """Return the command line that runs a command in there."""
         if self._first is None:
             self.start()
-        return ["nsenter", "--target", str(self._first), "--mount", "--pid", "chroot", str(self.path)] + [str(word) for word in argv]
+        return ["nsenter", "--target", str(self._first), "--mount", "--pid", "--root", "chroot", str(self.path)] + [str(word) for word in argv]
 
     def run(self, *argv, **options):
         """Run a command in there to its end, as `call`."""
