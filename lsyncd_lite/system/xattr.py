@@ -1,6 +1,6 @@
 """Extended attributes where Python has no calls for them, as it was built for musl: os.listxattr and its like.
 
-Same names, arguments and errors, but names are bytes, and links are never followed unless asked for.
+Same names, arguments and errors.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ def listxattr(path, *, follow_symlinks=True):
     """Return the names."""
     buffer = ctypes.create_string_buffer(_MOST)
     got = _call("listxattr", follow_symlinks, path, buffer, ctypes.c_size_t(_MOST))
-    return buffer.raw[:got].split(b"\0")[:-1]
+    return [os.fsdecode(name) for name in buffer.raw[:got].split(b"\0")[:-1]]
 
 
 def getxattr(path, name, *, follow_symlinks=True):
