@@ -15,7 +15,6 @@ from roots import call, wait_for
 import lsyncd_lite
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SCRIPTS = sorted([CHECKOUT / "debian/lsyncd-lite.init", CHECKOUT / "debian/tests/mirror", *CHECKOUT.glob("debian/*.postrm")])
 
 
 # ---- the build ---------------------------------------------------------------------------------
@@ -112,12 +111,6 @@ def test_what_the_administrator_may_change_is_a_conffile(unpacked):
 def test_purge_is_all_that_is_written_by_hand():
     assert [path.name for kind in ("preinst", "postinst", "prerm", "postrm", "config") for path in CHECKOUT.glob("debian/*" + kind)
             ] == ["lsyncd-lite.postrm"]
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-@pytest.mark.parametrize("command", ["dash -n", "busybox sh -n", "checkbashisms -f -p", "shellcheck -s sh -e SC1090,SC1091"])
-def test_shells_and_their_critics_accept_the_scripts(command, script):
-    assert call(*command.split(), script).stdout == ""
 
 
 # ---- its life ----------------------------------------------------------------------------------
