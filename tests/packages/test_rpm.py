@@ -135,8 +135,8 @@ def test_where_the_distribution_has_macros_for_units_these_are_used(work):
     scriptlets = dict(re.findall(r"(?ms)^%(post|preun|postun)\n(.*?)(?=^%\w)", text))
     assert "echo systemd_post lsyncd-lite.service" in scriptlets["post"]
     assert "echo systemd_preun lsyncd-lite.service" in scriptlets["preun"]
-    assert "echo systemd_postun_with_restart lsyncd-lite.service 'lsyncd-lite@*.service'" in scriptlets["postun"]
-    assert "try-restart" not in text and "preset" not in text
+    assert "echo systemd_postun_with_restart lsyncd-lite.service\n" in scriptlets["postun"]
+    assert "try-restart lsyncd-lite.service" not in text and "preset" not in text
     for name, scriptlet in scriptlets.items():
         path = work / ("scriptlet-" + name)
         path.write_text("#!/bin/sh\n" + scriptlet)
@@ -247,7 +247,7 @@ def test_the_service_is_enabled_restarted_and_stopped_by_the_packages(host, rpm,
     wants.mkdir(parents=True, exist_ok=True)
     (wants / "lsyncd-lite@web.service").symlink_to("/usr/lib/systemd/system/lsyncd-lite@.service")
     assert asked("-U", "--nodeps", newer.binary) == [
-        "daemon-reload", "daemon-reload", "try-restart lsyncd-lite.service lsyncd-lite@*.service"]
+        "daemon-reload", "daemon-reload", "try-restart lsyncd-lite@*.service", "try-restart lsyncd-lite.service"]
     assert asked("-e", "lsyncd-lite") == [
         "--no-reload disable lsyncd-lite@web.service", "stop lsyncd-lite@*.service",
         "--no-reload disable lsyncd-lite.service", "stop lsyncd-lite.service", "daemon-reload"]
