@@ -380,6 +380,17 @@ def test_options_and_values_come_from_the_environment_file(machine, service):
         path.write_text(before)
 
 
+def test_what_max_delete_holds_is_released_by_name(machine, service):
+    service.start(LOCAL.replace("delay = 0", "delay = 0\n    pidfile = /run/lsyncd-lite/lsyncd-lite.pid") + "    maxDelete = 1\n")
+    machine.sh("cd /srv/src && touch 1 2 3 4 5")
+    service.wait_arrives("srv/dst/5")
+    machine.sh("rm /srv/src/[2-5]")
+    wait_for(lambda: "maxDelete" in service.show("StatusText"), service.story)
+    assert "5" in os.listdir(str(machine / "srv/dst"))
+    machine.run("lsyncd-lite", "-release", "www", "/" + CONF)
+    wait_for(lambda: os.listdir(str(machine / "srv/dst")) == ["1"], service.story)
+
+
 # ---- more than one ----------------------------------------------------------------------------------------
 
 def test_an_instance_runs_beside_with_files_of_its_own(machine, service, instance):
@@ -477,13 +488,15 @@ def test_hooks_may_become_somebody_else_and_ask_systemd(machine, service):
             su alice -s /bin/sh -c 'id -un > /srv/dst/su' &&
             sudo -n -u alice sh -c 'id -un > /srv/dst/sudo' &&
             nice -n 5 true &&
-            systemctl reload ssh && touch /srv/dst/reloaded &&
+            systemctl reload ssh &&
+            systemd-run --quiet --wait --pipe unshare -m sh -c 'mount -t tmpfs x /mnt && echo mounted > /srv/dst/systemd-run' &&
             touch /srv/dst/all
     """)
     (machine / "srv/src/f").write_text("x")
     service.wait_arrives("srv/dst/all")
     for name in "runuser", "su", "sudo":
         assert (machine / "srv/dst" / name).read_text() == "alice\n"
+    assert (machine / "srv/dst/systemd-run").read_text() == "mounted\n"
 
 
 def test_what_is_mounted_and_unmounted_later_is_seen(machine, service):
