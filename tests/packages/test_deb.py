@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from roots import call, wait_for
+from machine import Machine, needs
+from roots import Root, call, wait_for
 
 import lsyncd_lite
 
@@ -84,7 +85,7 @@ def test_it_has_the_modules_of_the_checkout_and_nothing_of_the_tests(unpacked):
                  "usr/share/bash-completion/completions/lsyncd-lite", "usr/share/doc/lsyncd-lite/copyright",
                  "usr/share/doc/lsyncd-lite/CHANGES.md.gz", "usr/share/doc/lsyncd-lite/README.md.gz"):
         assert name in files
-    for unit in ("lsyncd-lite.service", "lsyncd-lite@.service"):
+    for unit in ("lsyncd-lite.service", "lsyncd-lite@.service", "lsyncd-lite.target"):
         assert [name for name in files if name.endswith("lib/systemd/system/" + unit)]
     assert {path.name for path in CHECKOUT.glob("contrib/examples/*")} < {path.name for path in (
         unpacked / "usr/share/doc/lsyncd-lite/examples").iterdir()}
@@ -187,7 +188,7 @@ def host(root, deb):
 def configured(host):
     """The host with a configuration, and a tree; nothing runs at the start and at the end."""
     host.install()
-    sample = (host.root / CONFIG).read_text()
+    host.sample = (host.root / CONFIG).read_text()
     host.configure()
     for name in ("source", "target"):
         shutil.rmtree(str(host.root / "srv" / name), ignore_errors=True)
@@ -195,7 +196,7 @@ def configured(host):
     (host.root / "srv/source/sub/file").write_text("one")
     yield host
     host.install()
-    host.configure(sample)
+    host.configure(host.sample)
     assert host.init("stop")[0] == 0
     assert host.running() == []
     for path in (host.root / "var/log/lsyncd-lite").glob("*"):
@@ -388,6 +389,21 @@ def test_logrotate_loses_no_line_and_needs_no_restart(configured):
 
 
 @pytest.mark.slow
+def test_a_file_in_conf_d_is_configuration_enough(configured):
+    configured.configure(configured.sample)
+    more = configured.root / "etc/lsyncd-lite/conf.d/tree.conf"
+    try:
+        more.write_text(TEXT)
+        assert configured.init("start")[0] == 0
+        wait_for(lambda: equal(configured), "the first sync")
+        more.write_text(TEXT + "delai = 1\n")
+        status, said = configured.init("reload")
+        assert status == 1 and "conf.d/tree.conf:11: " in said
+    finally:
+        more.unlink()
+
+
+@pytest.mark.slow
 def test_it_lives_beside_lsyncd(configured):
     configured.root.install("lsyncd")
     assert configured.init("start")[0] == 0
@@ -424,3 +440,46 @@ def test_the_package_s_own_test_passes(root, built):
     done = call(*wrapper, "autopkgtest", next(built.glob("*.dsc")), next(built.glob("*.deb")), "--", "chroot", root.path, check=False)
     assert done.returncode == 0, done.stdout
     assert "mirror               PASS" in done.stdout, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(needs() is not None, reason="needs %s" % needs())
+def test_under_systemd_an_upgrade_restarts_what_runs_and_a_removal_ends_it(minimal, work, deb):
+    path = work / "root-of-deb-booted"
+    call("cp", "-a", "--reflink=auto", minimal, path)
+    root = Root(path)
+    root.install("python3", "systemd", "systemd-sysv", "dbus", "procps")
+    root.stop()
+    machine = Machine(path, "lsyncd-lite-deb-%d" % os.getpid())
+    units = "lsyncd-lite.service", "lsyncd-lite@two.service"
+    shutil.copy(str(deb), str(path / "var/tmp"))
+    try:
+        machine.boot()
+        machine.run("apt-get", "install", "-y", "-q", "--no-install-recommends", "/var/tmp/" + deb.name)
+        assert machine.systemctl("is-enabled", "lsyncd-lite.service").stdout == "enabled\n"
+        assert machine.systemctl("is-failed", units[0], check=False).stdout == "inactive\n"
+        (machine / "srv/source").mkdir()
+        for name in ("lsyncd-lite", "two", "three"):
+            (machine / "etc/lsyncd-lite" / (name + ".conf")).write_text(TEXT.replace("/srv/target", "/srv/" + name))
+        machine.systemctl("start", units[0])
+        machine.systemctl("enable", "--now", units[1])
+        first = [machine.pid(unit) for unit in units]
+        assert all(first)
+
+        machine.run("dpkg", "-i", "/var/tmp/" + deb.name)
+        second = [machine.pid(unit) for unit in units]
+        assert all(second) and not set(first) & set(second)
+        machine.systemctl("stop", units[1])
+        machine.run("dpkg", "-i", "/var/tmp/" + deb.name)
+        assert machine.pid(units[0]) and not machine.pid(units[1])  # what is stopped stays so
+        machine.systemctl("start", units[1])
+
+        machine.run("apt-get", "purge", "-y", "-q", "lsyncd-lite")
+        assert machine.run("pgrep", "-f", "/usr/bin/lsyncd-lite", check=False).stdout == ""
+        for place in ("etc/lsyncd-lite", "var/log/lsyncd-lite", "var/lib/lsyncd-lite", "var/lib/lsyncd-lite@two", "etc/default/lsyncd-lite"):
+            assert not os.path.lexists(str(machine / place)), place
+        assert machine.sh("find /etc/systemd /var/lib/systemd /run -name '*lsyncd*' ! -path '/run/systemd/*' ! -path '/run/udev/*'").stdout == ""
+        assert machine.systemctl("is-system-running", check=False).stdout == "running\n"
+    finally:
+        machine.stop()
+        shutil.rmtree(str(path))

@@ -95,6 +95,8 @@ def test_the_template_says_what_the_service_says_of_another_name():
         line = line.replace("/run/lsyncd-lite/", "/run/lsyncd-lite@%i/")
         line = re.sub("^(RuntimeDirectory|StateDirectory)=lsyncd-lite$", r"\1=lsyncd-lite@%i", line)
         expected.append(line)
+        if line.startswith("ConditionPathExists="):
+            expected.append("PartOf=lsyncd-lite.target")
         if line.startswith("EnvironmentFile=-/etc/sysconfig/"):
             expected += ["EnvironmentFile=-/etc/default/lsyncd-lite@%i", "EnvironmentFile=-/etc/sysconfig/lsyncd-lite@%i"]
     assert _lines("lsyncd-lite@.service") == expected
