@@ -476,7 +476,7 @@ class Watched:
             self.read()  # what was doubtful when it was watched
         elif self.trouble is not None and not scanned.lost:
             self._watch_again()
-        return bool(steps) or not was_recorded
+        return bool(steps) or not was_recorded or scanned is not self.tree
 
     def _watch_again(self):
         """Watch what is scanned as there was no inotify instance, or not one watch, if there is by now."""
