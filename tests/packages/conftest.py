@@ -1,6 +1,7 @@
 """The packages of this checkout, built once, and root file systems to install them in; nothing is left of them."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -10,11 +11,9 @@ import pytest
 
 pytest.register_assert_rewrite("roots")
 
-from roots import Root, call, debootstrap, mounted_below  # noqa: E402
+from roots import CHECKOUT, Failed, Layer, Root, call, debootstrap, mounted_below  # noqa: E402
 
 import lsyncd_lite  # noqa: E402
-
-CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def pytest_addoption(parser):
@@ -62,10 +61,14 @@ def checkout():
 
 @pytest.fixture(scope="session")
 def build_deb(checkout):
-    """Build source and binary package in a directory: `build_deb(directory)` returns it; it has the .deb, .dsc and .changes."""
-    def build(path, name="lsyncd-lite-%s" % lsyncd_lite.__version__, prefix=(), **env):
+    """Build source and binary package in a directory: `build_deb(directory)` returns it; it has the .deb, .dsc and .changes.
+
+    name: of the directory of the sources; prepare: is called with that before; the rest is the environment.
+    """
+    def build(path, name="lsyncd-lite-%s" % lsyncd_lite.__version__, prepare=lambda tree: None, **env):
         tree = checkout(path / name)
-        call(*prefix, "dpkg-buildpackage", "-us", "-uc", cwd=str(tree), env=env)
+        prepare(tree)
+        call("dpkg-buildpackage", "-us", "-uc", cwd=str(tree), env=env)
         return path
     return build
 
@@ -101,3 +104,19 @@ def root(minimal, work, request):
     finally:
         one.stop()
         shutil.rmtree(str(path))
+
+
+@pytest.fixture
+def host(work, request):
+    """This host as a Root of the test's own: what is written in there ends with it."""
+    if os.geteuid():
+        pytest.skip("a root file system needs root")
+    one = Layer(work / ("host-" + re.sub(r"\W", "", request.node.name)[:60]))
+    try:
+        one.start()
+    except Failed as error:
+        pytest.skip(str(error))
+    try:
+        yield one
+    finally:
+        one.stop()

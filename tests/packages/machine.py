@@ -71,9 +71,13 @@ class Machine:
     def _forget(self):
         self._nspawn = self._first = None
         self._console.close()
-        for path in Path("/run/systemd/nspawn/propagate/" + self.name), Path("/run/systemd/nspawn/locks/inode"):
-            if path.is_dir():
-                shutil.rmtree(str(path), ignore_errors=True)
+        # What an nspawn that was killed leaves behind.
+        facts = self.path.stat()
+        shutil.rmtree("/run/systemd/nspawn/propagate/" + self.name, ignore_errors=True)
+        try:
+            os.unlink("/run/systemd/nspawn/locks/inode-%d:%d" % (facts.st_dev, facts.st_ino))
+        except FileNotFoundError:
+            pass  # it has ended by itself
 
     def run(self, *argv, **options):
         """Run a command in there to its end, as `call`."""

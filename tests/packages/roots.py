@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 MIRROR = "http://deb.debian.org/debian"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "TERM": "dumb",
                "DEBIAN_FRONTEND": "noninteractive"}
@@ -48,14 +49,14 @@ def call(*argv, check=True, env=None, **options):
 
 
 def wait_for(condition, what, seconds=20):
-    """Return what a function returns as soon as that is true."""
+    """Return what a function returns as soon as that is true; what: text, or a function that makes it."""
     end = time.monotonic() + seconds
     while True:
         found = condition()
         if found:
             return found
         if time.monotonic() > end:
-            raise AssertionError("waited %d s for: %s" % (seconds, what))
+            raise AssertionError("waited %d s for: %s" % (seconds, what() if callable(what) else what))
         time.sleep(0.05)
 
 
@@ -79,6 +80,8 @@ def debootstrap(path, *options):
 class Root:
     """A directory with a Debian in it; see above."""
 
+    setup = ""  # what its PID 1 does first, in Python
+
     def __init__(self, path):
         self.path = path
         self._starter = self._first = None
@@ -91,7 +94,7 @@ class Root:
         """Start PID 1; `run` does that by itself."""
         self._starter = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
-             sys.executable, "-ISc", _FIRST, str(self.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT)
+             sys.executable, "-ISc", self.setup + _FIRST, str(self.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT)
         if self._starter.stdout.read(1) != b"+":
             self.stop()
             raise Failed("no PID 1 for %s: mounting and unsharing needs root" % self.path)
@@ -144,6 +147,46 @@ class Root:
                 found.add(line)
         # /run is a mount of its own
         found.update(line for line in self.run("find", "/run", "-printf", r"%p\0").stdout.split("\0") if line)
+        return found
+
+
+class Layer(Root):
+    """This host as a root file system of its own: what is written in there is in a layer of memory above it, and ends with it."""
+
+    setup = """
+import os, subprocess, sys
+root = sys.argv[1]
+subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "layer", root + ".layer"], check=True)
+upper, work = root + ".layer/upper", root + ".layer/work"
+os.mkdir(upper, 0o755)
+os.mkdir(work)
+subprocess.run(["mount", "-t", "overlay", "-o", "lowerdir=/,upperdir=%s,workdir=%s" % (upper, work), "host", root], check=True)
+subprocess.run(["mount", "--rbind", "/dev", root + "/dev"], check=True)
+"""
+
+    def start(self):
+        """Start PID 1, in an empty layer; raise Failed where that is not possible."""
+        for path in (self.path, Path(str(self.path) + ".layer")):
+            path.mkdir(exist_ok=True)
+        super().start()
+
+    def _seen(self, path):
+        """The path from outside of one in the namespace of PID 1."""
+        if self._first is None:
+            self.start()
+        return Path("/proc/%d/root%s" % (self._first, path))
+
+    def __truediv__(self, name):
+        return self._seen(self.path) / str(name).lstrip("/")
+
+    def written(self, *without):
+        """Return the set of the paths in the layer that are no directories of this host, without what is below some of them."""
+        upper, found = str(self._seen(self.path)) + ".layer/upper", set()
+        for directory, below, files in os.walk(upper):
+            inside = directory[len(upper):]
+            below[:] = [name for name in below if inside + "/" + name not in without]
+            found.update(inside + "/" + name for name in files)
+            found.update(inside + "/" + name for name in below if not os.path.isdir(inside + "/" + name))
         return found
 
 

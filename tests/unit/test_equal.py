@@ -1286,15 +1286,3 @@ def test_it_loads_nothing_that_it_may_not_need():
     code = "import sys; sys.path.insert(0, %r); import lsyncd_lite.system.equal; print(*sys.modules)" % PACKAGE
     loaded = set(subprocess.run([PYTHON, "-I", "-S", "-c", code], stdout=subprocess.PIPE, check=True).stdout.decode().split())
     assert not loaded & {"re", "subprocess", "shutil", "tempfile", "typing", "enum", "signal", "lsyncd_lite.mirror.filters"}
-
-
-def test_a_python_without_extended_attributes_mirrors_all_else(world, monkeypatch):
-    """That of a distribution with musl may have none of these functions."""
-    from lsyncd_lite.system import attributes
-    monkeypatch.setattr(attributes, "_KNOWS_EXTENDED", False)
-    for name in "listxattr", "getxattr", "setxattr", "removexattr":
-        monkeypatch.delattr(os, name, False)
-    facts = os.lstat(world.source)
-    assert attributes._extended(os.fsencode(world.source), os.fsencode(world.target)) == ()
-    attributes.make_like(os.fsencode(world.source), os.fsencode(world.target), facts, os.lstat(world.target))
-    assert os.lstat(world.target).st_mtime_ns == facts.st_mtime_ns
