@@ -1,7 +1,6 @@
 """The command line: what was typed → a configuration → a daemon, a check or an answer.
 
-Options come from the settings table. Every problem is one line on stderr and exit
-status 255.
+Every problem is one line on stderr and exit status 255.
 """
 
 import os
@@ -11,55 +10,28 @@ import sys
 from lsyncd_lite import __version__
 from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
-from lsyncd_lite.errors import ConfigError, Fatal, reason
+from lsyncd_lite.config.options import FORMS, OPTIONS, PAIRS, REPEATED
+from lsyncd_lite.errors import ConfigError, Fatal, lacking, reason
+from lsyncd_lite.mirror import needs
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.paths import below, show, to_bytes, to_text
-from lsyncd_lite.system import log as logging, private
+from lsyncd_lite.system import log as logging, private, program
 from lsyncd_lite.system.pidfile import BrokenDisk, Pidfile
+from lsyncd_lite.system.sinks import is_journal
 
 FAILURE = 255
 
-_FORMS = """usage: lsyncd-lite [OPTIONS] CONFIG
-       lsyncd-lite [OPTIONS] -rsync SOURCE TARGET [MORE PAIRS]
-       lsyncd-lite [OPTIONS] -rsyncssh SOURCE HOST TARGETDIR [MORE PAIRS]
-       lsyncd-lite [OPTIONS] -direct SOURCE TARGETDIR [MORE PAIRS]
-       lsyncd-lite -check CONFIG
-       lsyncd-lite -test-filter PATH CONFIG
-       lsyncd-lite -release SYNC CONFIG
-"""
+EMPTY = 1  # of -check: all is right, and there is nothing to do (systemd.service(5), ExecCondition=)
 
-# Options that are no settings: name, metavars, help.
-_OTHERS = (
-    ("rsync", "SOURCE TARGET", "Mirror SOURCE to TARGET with rsync."),
-    ("rsyncssh", "SOURCE HOST TARGETDIR", "The same to TARGETDIR on HOST, where moves are done through ssh."),
-    ("direct", "SOURCE TARGETDIR", "Mirror SOURCE to TARGETDIR on this host with cp, mv and rm."),
-    ("sshopts", "OPTS", "More options of ssh, for every -rsyncssh: words as a shell would split them."),
-    ("log", "CATEGORY", "Log all, scarce (errors only) or one category more: %s." % ", ".join(logging.DEBUG)),
-    ("check", "", "Read the configuration, say OK or what is wrong with it, and exit."),
-    ("test-filter", "PATH", "Say which rule of each sync decides for PATH, and exit."),
-    ("release", "SYNC", "Let what maxDelete holds in a sync of the running daemon (all: in each) be done, once, and exit."),
-    ("help", "", "Print this and exit."),
-    ("version", "", "Print the version and exit."),
-)
-_REPEATED = ("log", "sshopts")
-
-# Options that make a sync, in any number: their values are these keys.
-_PAIRS = {"rsync": ("source", "target"), "rsyncssh": ("source", "host", "targetdir"), "direct": ("source", "target")}
-
-
-def options():
-    """Return {name: (metavars, help)} of all options, in the order in which `-help` shows them."""
-    found = {name: (metavars, text) for name, metavars, text in _OTHERS}
-    found.update((key.name, (key.option, key.help)) for key in settings.KEYS if key.option is not None)
-    return found
+_NO_SYNC = "nothing to do: no sync is configured; give [sync NAME] in a file, -rsync, -rsyncssh or -direct"
 
 
 def help_text():
     """Return what `-help` prints."""
-    lines = [_FORMS]
-    for name, (metavars, text) in options().items():
-        lines.append("  %-31s %s" % (("-%s %s" % (name, metavars)).rstrip(), text))
-    lines.append("\nOne hyphen or two are the same. CONFIG is INI or JSON.")
+    lines = ["%s lsyncd-lite %s" % ("      " if number else "usage:", form) for number, form in enumerate(FORMS)] + [""]
+    for option in OPTIONS.values():
+        lines.append("  %-31s %s" % (("-%s %s" % option[:2]).rstrip(), option.help))
+    lines.append("\nOne hyphen or two are the same. CONFIG is INI or JSON: see lsyncd-lite.conf(5).")
     return "\n".join(lines)
 
 
@@ -71,7 +43,7 @@ def parse(arguments):
     `-NAME=VALUE`. An option of two values is beyond what argparse says in one line
     without naming `--`.
     """
-    known, given, words, rest = options(), {}, [], list(arguments)
+    given, words, rest = {}, [], list(arguments)
     while rest:
         argument = rest.pop(0)
         if not argument.startswith("-") or argument == "-":
@@ -81,18 +53,18 @@ def parse(arguments):
             words += rest
             break
         name, equals, value = argument[2 if argument.startswith("--") else 1:].partition("=")
-        if name not in known:
+        if name not in OPTIONS:
             raise ConfigError(["unknown option %s; -help lists them" % show(argument)])
-        metavars = known[name][0].split()
+        metavars = OPTIONS[name].metavars.split()
         if equals:
             rest.insert(0, value)
         if len(rest) < len(metavars) or equals and len(metavars) != 1:
             raise ConfigError(["option -%s: allowed: -%s %s" % (name, name, " ".join(metavars))])
         values = [rest.pop(0) for _metavar in metavars]
         value = values[0] if len(values) == 1 else tuple(values) or "yes"
-        if name in _PAIRS:
+        if name in PAIRS:
             given.setdefault("pairs", []).append((name, values))
-        elif name in _REPEATED:
+        elif name in REPEATED:
             given.setdefault(name, []).append(value)
         else:
             given[name] = value
@@ -101,14 +73,16 @@ def parse(arguments):
 
 def _pairs(given):
     """Return the pairs of a command line as config.load wants them; raise ConfigError."""
-    import shlex
-    try:
-        options = [word for text in given.get("sshopts", ()) for word in shlex.split(text)]
-    except ValueError as error:
-        raise ConfigError(["option -sshopts: %s" % error]) from None
+    options = []
+    if "sshopts" in given:
+        import shlex
+        try:
+            options = [word for text in given["sshopts"] for word in shlex.split(text)]
+        except ValueError as error:
+            raise ConfigError(["option -sshopts: %s" % error]) from None
     pairs = []
     for mode, words in given.get("pairs", ()):
-        values = {key: word if key in ("source", "targetdir") else [word] for key, word in zip(_PAIRS[mode], words)}
+        values = {key: word if key in ("source", "targetdir") else [word] for key, word in zip(PAIRS[mode], words)}
         if mode == "rsyncssh" and options:
             values["ssh._extra"] = options
         pairs.append((mode, values, "-%s %s" % (mode, " ".join(map(show, words)))))
@@ -140,7 +114,7 @@ def main(arguments=None):
     except Exception as error:  # a defect of ours: one line, and where
         lines = [_defect(error)]
     for line in lines:
-        _say(line, 2)
+        _say("<3>" * is_journal(2) + line, 2)
     return FAILURE
 
 
@@ -173,13 +147,18 @@ def _run(arguments):
         here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
         try:
             os.chdir(start)
-            return configuration.load(filename, overrides, pairs)
+            config = configuration.load(filename, overrides, pairs)
+        except ImportError as error:
+            raise ConfigError([lacking(error)]) from None
         except OSError as error:
             raise ConfigError(["cannot go to %s, where relative names begin: %s"
                                % (show(start), reason(error))]) from None
         finally:
             os.fchdir(here)
             os.close(here)
+        if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process
+            config.settings.nodaemon = True
+        return config
 
     def checked():
         """Read it, and look where it wants files of ours."""
@@ -187,32 +166,61 @@ def _run(arguments):
         private.check(config.settings)
         return config
 
-    if "test-filter" in given:
-        return _test_filter(load(), given["test-filter"])
-    if "release" in given:
-        return _release(load(), given["release"])
-    config = checked()
     if "check" in given:
-        for warning in config.warnings:
-            _say(warning, 2)
-        errors = _try_commands(config)
-        if errors:
-            raise ConfigError(errors)
-        return _say("OK")
-    return _start(config, shown, checked)
+        return _check(checked())
+    if "test-filter" in given:
+        return _test_filter(_busy(load()), given["test-filter"])
+    if "release" in given:
+        return _release(_busy(load()), given["release"])
+    log, manager = logging.Log(shown), None
+    if os.environ.get("NOTIFY_SOCKET"):
+        from lsyncd_lite.system.notify import Manager
+        manager = Manager(os.environb, lambda words: log("Warn", words))
+    try:
+        config = _busy(checked())
+    except ConfigError as error:
+        if manager is not None:
+            manager.stopping(error.lines[0])
+        raise
+    return _start(config, log, lambda: _busy(checked()), manager)
 
 
-def _start(config, shown, load):
+def _busy(config):
+    """Return a Config that has something to do; raise ConfigError for others."""
+    if not config.syncs:
+        raise ConfigError([_NO_SYNC])
+    return config
+
+
+def _check(config):
+    """Say what there is to say of a Config that was read without an error; return the exit status."""
+    import lsyncd_lite.daemon  # noqa: F401  (what it needs of Python has to be there, too)
+    errors = _try_commands(config)
+    lacks = ["sync %s: %s" % (show(sync.name), needs.missing(name, sync)) for sync in config.syncs
+             for name in needs.programs(sync, os.environb) if program.find(name) is None]
+    for warning in [*config.warnings, *(lacks if config.settings.insist else ())]:
+        _say(warning, 2)
+    errors += () if config.settings.insist else lacks
+    if errors:
+        raise ConfigError(errors)
+    if not config.syncs:
+        _say(_NO_SYNC, 2)
+        return EMPTY
+    return _say("OK")
+
+
+def _start(config, log, load, manager):
     """Run the daemon in the foreground or leave the terminal; return the exit status."""
     from lsyncd_lite.daemon import Daemon
     from lsyncd_lite.system.detach import Detached
     from lsyncd_lite.system.process import seal
-    log = logging.Log(shown)
     others, detached = seal(), None
     if not config.settings.nodaemon and not config.settings.onepass:
         for fd in others:  # somebody may wait for their end (daemon(7))
             os.close(fd)
-        detached = Detached()
+        detached = Detached(lambda pid: manager.hand_over(pid) if manager is not None else None)
+        if manager is not None:
+            manager.keep_silent()
     log.open(config.settings)
     pidfile = None
     try:
@@ -223,27 +231,31 @@ def _start(config, shown, load):
             except BrokenDisk as error:
                 log("Error", "%s; going on without it" % error)
 
-        def ready():
+        def ready(line):
             """Everything is watched."""
             if detached is not None:
                 detached.ready()
                 log.leave_terminal()
+            if manager is not None:
+                manager.ready(line)
 
-        return Daemon(config, log, load).run(ready)
+        return Daemon(config, log, load, manager).run(ready)
     except Fatal as error:
-        log("Error", str(error))
-        return FAILURE
+        words, number = str(error), getattr(error.__context__, "errno", None)
+        log("Error", words)
     except Exception as error:
-        log("Error", _defect(error))
-        return FAILURE
+        words, number = _defect(error), None
+        log("Error", words)
     finally:
         if pidfile is not None:
             pidfile.remove()
+    if manager is not None:
+        manager.stopping(words, number)
+    return FAILURE
 
 
 def _try_commands(config):
     """Return what a shell, or the search for a program, has against the commands of a Config; nothing is run."""
-    import shutil
     import subprocess
     errors = []
     for sync in config.syncs:
@@ -257,7 +269,7 @@ def _try_commands(config):
                 tried = subprocess.run(["/bin/sh", "-n", "-c", words[2]], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
                 if tried.returncode:
                     errors.append("%s: %s" % (where, show(b" ".join(tried.stderr.split(b"\n")).strip())))
-            elif words and words[0] and shutil.which(words[0]) is None:
+            elif words and words[0] and program.find(words[0]) is None:
                 errors.append("%s: there is no program %s" % (where, show(words[0])))
     return errors
 
@@ -294,6 +306,8 @@ def _test_filter(config, text):
 
 def _defect(error):
     """Return one line for an exception that should not have come."""
+    if isinstance(error, ImportError):
+        return lacking(error)
     place = error.__traceback__
     while place.tb_next is not None:
         place = place.tb_next

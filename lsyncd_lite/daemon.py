@@ -13,13 +13,13 @@ from lsyncd_lite.config.config import as_mode
 from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, reason
 from lsyncd_lite.jobs import Jobs
 from lsyncd_lite.keeping import Keeper
-from lsyncd_lite.mirror.direct import Direct
+from lsyncd_lite.mirror import needs
 from lsyncd_lite.mirror.job import LOST, Verdict
 from lsyncd_lite.mirror.rsync import Rsync
-from lsyncd_lite.mirror.rsyncssh import RsyncSsh
 from lsyncd_lite.mirror.sync import Sync
 from lsyncd_lite.paths import below, show, to_bytes
 from lsyncd_lite.report import status
+from lsyncd_lite.system import program
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.pidfile import Pidfile
 from lsyncd_lite.system.process import argv_of
@@ -40,10 +40,11 @@ BURST = 0.1          # seconds within which another event makes a burst
 class Daemon:
     """One run of the program, from the first watch to the exit status."""
 
-    def __init__(self, config, log, reload):
-        """config: a Config; log: a Log; reload(): returns the Config read again, or raises ConfigError. Raises Fatal."""
+    def __init__(self, config, log, reload, manager=None):
+        """config: a Config; log: a Log; reload(): returns the Config read again, or raises ConfigError; manager: a Manager. Raises Fatal."""
         self._config = config
         self._log = log
+        self._manager = manager
         self._reload = reload
         self._loop = Loop((signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1))
         self._jobs = Jobs(self._loop, log)
@@ -62,13 +63,14 @@ class Daemon:
         self._beat_at = 0.0
         self._keeper = Keeper(_state(config), log)
         self._told = {}        # Sync → the failure that was logged last
+        self._refused = None   # what is wrong with the configuration that was refused last
 
     # ---- the story ---------------------------------------------------------------------------
 
     def run(self, ready):
         """Run until a signal, or with onepass until all is equal; return the exit status.
 
-        ready(): called once everything is watched. Raises Fatal.
+        ready(line): called once everything is watched, with the status as one line. Raises Fatal.
         """
         try:
             self._watch_mounts()
@@ -76,7 +78,7 @@ class Daemon:
                 self._apply(self._plan(self._config), self._config, self._config.settings.insist)
             except ScriptError as error:
                 raise Fatal(str(error)) from None
-            ready()
+            ready(self._line())
             while not self._finished():
                 deadline = self._deadline()
                 if self._log.shows("Alarm"):
@@ -88,6 +90,8 @@ class Daemon:
                 self._read_events()
                 self._start_jobs()
                 self._keep_house()
+            if self._manager is not None and self._stop is None:
+                self._manager.stopping(self._line())
         except Fatal:
             self._keeper.rescue(self._syncs)
             raise
@@ -112,6 +116,8 @@ class Daemon:
             times += [sync.schedule.next_due(now, time.time()) for sync in self._syncs]
         if self._config.settings.statusFile is not None:
             times.append(self._status_due())
+        if self._manager is not None:
+            times.append(self._manager.due)
         return min(at for at in times if at is not None)
 
     @property
@@ -274,6 +280,7 @@ class Daemon:
             if not heirs:
                 self._jobs.abandon(sync)
         for sync in new:
+            self._look_for_programs(sync)
             self._keeper.begin(sync, now)
         for sync in syncs:
             self._keeper.note(sync)
@@ -289,7 +296,7 @@ class Daemon:
         for (root, polls), places in roots([sync.config for sync in syncs]).items():
             members = [syncs[at] for at in places]
             watched = Watched(root, members, polls, config.settings.inotifyMode, self._log, self._loop, self._readable.append,
-                              self._mount_points)
+                              self._mount_points, None if self._manager is None else self._manager.breathe)
             old = next((old for old in old_trees if old.same_wish(watched)), None)
             if old is not None:
                 old_trees.remove(old)
@@ -315,6 +322,18 @@ class Daemon:
         self._ceiling.read()
         self._changed = True
 
+    def _look_for_programs(self, sync):
+        """Tell of the programs that a new sync needs and that are not there; raise Fatal where the start must not fail."""
+        for name in needs.programs(sync.config, os.environb):
+            if program.find(name) is None:
+                words = needs.missing(name, sync.config)
+                if sync.must_start:
+                    self._start_failed(sync, words)
+                else:
+                    self._log("Error", "%s: %s; waiting for it" % (sync.config.name, words))
+                    self._told[sync] = _why(words)
+                return
+
     def _mode(self, wanted):
         """Return the mode of a SyncConfig; raise ScriptError."""
         if wanted.mode == "exec":
@@ -329,9 +348,13 @@ class Daemon:
     @staticmethod
     def _standard(wanted, sockets):
         """Return the mode of a SyncConfig that makes its target equal; sockets: the directory for shared connections, or None."""
-        if wanted.mode == "direct":
+        if wanted.mode == "direct":  # each is imported where it is wanted: one is what a daemon needs
+            from lsyncd_lite.mirror.direct import Direct
             return Direct(wanted, os.environb, argv_of("lsyncd_lite.system.equal"))
-        return (RsyncSsh if wanted.mode == "rsyncssh" else Rsync)(wanted, os.environb, sockets)
+        if wanted.mode == "rsyncssh":
+            from lsyncd_lite.mirror.rsyncssh import RsyncSsh
+            return RsyncSsh(wanted, os.environb, sockets)
+        return Rsync(wanted, os.environb, sockets)
 
     def _hang_up(self):
         """Read the configuration again (SIGHUP)."""
@@ -340,10 +363,13 @@ class Daemon:
             plan = self._plan(config)
             state = self._keeper.state if config.settings.stateDir == self._config.settings.stateDir else _state(config)
         except (ConfigError, ScriptError, Fatal) as error:
-            for line in getattr(error, "lines", [str(error)]):
+            lines = getattr(error, "lines", [str(error)])
+            for line in lines:
                 self._log("Error", line)
             self._log("Error", "the new configuration is refused, the old one stays")
+            self._refused = lines[0]
             return
+        self._refused = None
         self._log.open(config.settings)
         self._log("Normal", "configuration read again")
         self._keeper.use(state)
@@ -398,8 +424,17 @@ class Daemon:
         due = self._status_due()
         if due is not None and due <= now:
             self._write_status(now)
+        if self._manager is not None:
+            self._manager.turn(self._line(), now)
         if self._kill_at is not None and self._kill_at <= now:
             self._end_jobs()
+
+    def _line(self):
+        """Return the status as one line."""
+        words = status.line(self._syncs)
+        if self._stop is not None:
+            return "%s: sending what is pending: %s" % (self._stop[1], words)
+        return words if self._refused is None else "%s; the new configuration is refused: %s" % (words, self._refused)
 
     def _status_due(self):
         """Return when the status is to be written: when something has changed, and as what is pending gets older."""
@@ -429,7 +464,11 @@ class Daemon:
 
     def _on_signal(self, number):
         if number == signal.SIGHUP and self._stop is None:
+            if self._manager is not None:
+                self._manager.reloading()
             self._hang_up()
+            if self._manager is not None:
+                self._manager.ready(self._line())
         elif number == signal.SIGUSR1:
             self._release()
         elif number in (signal.SIGTERM, signal.SIGINT):
@@ -460,6 +499,8 @@ class Daemon:
             sync.stop()
         self._stop = status, words
         self._kill_at = time.monotonic() + self._config.settings.shutdownTimeout
+        if self._manager is not None:
+            self._manager.stopping(self._line())
 
     def _finished(self):
         """Tell whether the loop has to end."""

@@ -5,9 +5,11 @@ Fatal: the surroundings do not allow to start or to go on; one line.
 ScriptError: a script of the user's has failed; one line.
 changes: the words for a number of changes.
 reason: the words for what the kernel refused, in either of them and in the log.
+lacking: the words for a module of Python's that is not there.
 """
 
 import os
+import sys
 
 
 class ConfigError(Exception):
@@ -32,6 +34,12 @@ class ScriptError(Exception):
 def reason(error):
     """Return the words for an OSError, without numbers and names."""
     return os.strerror(error.errno) if error.errno else str(error)
+
+
+def lacking(error):
+    """Return the words for an ImportError: packages like Debian's python3-minimal hold a part of Python only."""
+    return "%s (Python %d.%d) has no module %s, which lsyncd-lite needs: install all of Python's standard library (Debian: python3, not only python3-minimal)" % (
+        sys.executable or "this program", *sys.version_info[:2], error.name or error)
 
 
 def changes(count, one="", many=""):

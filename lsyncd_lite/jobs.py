@@ -4,15 +4,18 @@ Stands between the syncs, who decide what a job is and what its end means, and t
 children, who know nothing of jobs.
 """
 
+import errno
 import os
 import signal
 import time
 
 from lsyncd_lite.errors import reason
+from lsyncd_lite.mirror import needs
 from lsyncd_lite.mirror.job import BATCH, CHECK, FULL, REMOVAL
 from lsyncd_lite.mirror.rsync import DETAIL
 from lsyncd_lite.paths import show, shown
 from lsyncd_lite.report.discretion import discreet, secrets_of
+from lsyncd_lite.system import program
 from lsyncd_lite.system.process import Children
 from lsyncd_lite.system.sockets import Sockets
 
@@ -66,7 +69,11 @@ class Jobs:
                 self._sockets.prepare()
             self._children.spawn((sync, job), job.argv, job.stdin, job.environ)
         except OSError as error:
-            return [os.fsencode("cannot run %s: %s" % (show(job.argv[0]), reason(error)))]
+            words = "cannot run %s: %s" % (show(job.argv[0]), reason(error))
+            if error.errno == errno.ENOENT:
+                is_there = program.find(job.argv[0]) is not None
+                words = words + ", which it needs" if is_there else needs.missing(job.argv[0], sync.config)
+            return [os.fsencode(words)]
         return None
 
     def reap(self):

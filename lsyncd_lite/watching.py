@@ -34,10 +34,11 @@ PATIENCE, SCAN_PATIENCE, START_PATIENCE, HICCUP = 0.05, 1.0, 10.0, 3.0
 class Watched:
     """One root. tree: a Tree or a Polled, or None while it is not there; look_at: when `look` is due (None: never)."""
 
-    def __init__(self, root, syncs, polls, mode, log, loop, on_readable, mounted):
+    def __init__(self, root, syncs, polls, mode, log, loop, on_readable, mounted, breathe=None):
         """root: absolute bytes; polls: by scans alone; mode: a value of inotifyMode; log: a Log; loop: a Loop.
 
-        on_readable(self): called by the loop when `read` has something to read; mounted(): all mount points.
+        on_readable(self): called by the loop when `read` has something to read; mounted(): all mount points;
+        breathe(): called again and again by what takes long (None: nobody waits).
         """
         self.root = root
         self.syncs = syncs
@@ -49,6 +50,7 @@ class Watched:
         self._loop = loop
         self._on_readable = on_readable
         self._mounted = mounted
+        self._breathe = breathe
         self._told = False    # that the root is missing
         self._last = None     # a Polled that is scanned once more, as its tree is watched by now
         self._retry_at = None  # when a root that is missing is looked for
@@ -134,7 +136,7 @@ class Watched:
             if self._may_hang and os.path.realpath(self.root) != self.root:  # that did not answer when the configuration was read
                 raise OSError("there is a link on the way, which a hang-up (SIGHUP) follows")
             monitors = {sync.config.monitor for sync in self.syncs}
-            tree, warning, trouble = choice.watch(self.root, self.mode, self.wants, self.polls, monitors)
+            tree, warning, trouble = choice.watch(self.root, self.mode, self.wants, self.polls, monitors, self._breathe)
         except OSError as error:
             words = "sync %s: cannot watch the source %s: %s" % (names, show(self.root), reason(error))
             if not may_wait:
@@ -474,12 +476,12 @@ class Watched:
             self.read()  # what was doubtful when it was watched
         elif self.trouble is not None and not scanned.lost:
             self._watch_again()
-        return bool(steps) or not was_recorded
+        return bool(steps) or not was_recorded or scanned is not self.tree
 
     def _watch_again(self):
         """Watch what is scanned as there was no inotify instance, or not one watch, if there is by now."""
         try:
-            tree = Tree(self.root, self.mode, self.wants)
+            tree = Tree(self.root, self.mode, self.wants, self._breathe)
         except OSError:
             return  # as before; a root that is gone is noticed by the scan
         if tree.identity != self.tree.identity:

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 from lsyncd_lite.aside import Answers
 from lsyncd_lite.config import settings, targets
+from lsyncd_lite.config.files import Files, text_of
 from lsyncd_lite.config.section import Entry, Section
 from lsyncd_lite.errors import ConfigError, reason
 from lsyncd_lite.paths import below, show, to_bytes, to_text
-from lsyncd_lite.trust import doubt, weak_spot
 
 
 _ACTIONS = ("onStartup", "onCreate", "onModify", "onAttrib", "onDelete", "onMove")
@@ -25,7 +25,7 @@ _REAL = Answers(os.path.realpath)
 
 
 class Config(SimpleNamespace):
-    """settings: one attribute a key; syncs: list of SyncConfig; warnings: list of str."""
+    """settings: one attribute a key; syncs: list of SyncConfig, maybe empty; warnings: list of str."""
 
 
 class SyncConfig(SimpleNamespace):
@@ -67,63 +67,21 @@ def load(filename, overrides=None, pairs=()):
     return config
 
 
-def read_file(filename):
-    """Return (content as bytes, [] or [one line that says how others could change it]) of a file (bytes); raises OSError."""
-    with open(filename, "rb") as file:
-        facts, content = os.fstat(file.fileno()), file.read()
-    words, name = doubt(facts), show(os.path.abspath(filename))
-    if words is not None:
-        owner = "root:root" if os.geteuid() == 0 else "%d" % os.geteuid()
-        return content, ["%s: %s (chown %s %s; chmod go-w %s)" % (name, words, owner, name, name)]
-    found = weak_spot(os.path.abspath(filename))
-    return content, [] if found is None else ["%s: %s %s (%s)" % (name, show(found[0]), found[1], show(found[2]))]
-
-
-def text_of(content):
-    """Return the text of a file's content."""
-    return content.decode("utf-8", "surrogateescape").lstrip("\ufeff").replace("\r\n", "\n")
-
-
 class _Builder:
     """Turns sections into a Config; every finding goes to `errors`."""
 
     def __init__(self):
         self.errors = []
         self.warnings = []
+        self.files = Files(self.errors, self.warnings)
 
     def read(self, filename):
-        """Return the sections of a file (str or bytes)."""
-        try:
-            content = self._trusted(os.fsencode(filename))
-        except OSError as error:
-            self.errors.append("%s: cannot read the configuration: %s" % (show(filename), reason(error)))
-            return []
-        if content is None:
-            return []
-        text = text_of(content)
-        if text.lstrip().startswith("{"):
-            from lsyncd_lite.config import json as reader
-        else:
-            from lsyncd_lite.config import ini as reader
-        sections, errors = reader.read(text, show(filename))
-        self.errors += errors
-        return sections
-
-    def _trusted(self, filename):
-        """Return the content of a file; None where others could make root do what they want by it. Raises OSError.
-
-        Everybody may make his own mistakes: what is run by somebody else is a warning.
-        """
-        content, doubts = read_file(filename)
-        if doubts and os.geteuid() == 0:
-            self.errors += ["%s: refused, as root does what it says" % line for line in doubts]
-            return None
-        self.warnings += [line for line in doubts if line not in self.warnings]
-        return content
+        """Return the sections of a file (str or bytes), and of those that follow it."""
+        return self.files.sections(filename, _is_command)
 
     def build(self, sections, overrides):
-        values = self._values("settings", [entry for section in sections if section.kind == "settings"
-                                           for entry in section.entries])
+        values = self._values("settings", self._once([entry for section in sections if section.kind == "settings"
+                                                      for entry in section.entries]))
         for key, raw in overrides.items():
             values.update(self._values("settings", [Entry(key, raw, "-" + key)]))
         defaults = {name: key.default for name, key in settings.scope("settings").items()}
@@ -140,6 +98,7 @@ class _Builder:
         wanted = [section for section in sections if section.kind == "sync"]
         for number, section in enumerate(wanted, 1):
             own = self._values("sync", section.entries)
+            place = next((entry.where for entry in section.entries if entry.key == "name"), None)
             own.setdefault("name", "sync%d" % number)
             if own["name"] == "all":
                 self.errors.append("%s: name: all would be all of them (-release); choose another" % section.where)
@@ -147,13 +106,18 @@ class _Builder:
             for name in {own["name"], *(sync.name for sync in found)}:
                 if names.setdefault(name, section.where) is not section.where:
                     self.errors.append("%s: name: %s is taken by the sync of %s"
-                                       % (section.where, show(name), names[name]))
+                                       % (section.where, self.files.shown(place, name), names[name]))
             syncs += found
-        if not wanted and not self.errors:
-            self.errors.append("nothing to do: no sync is configured; give [sync NAME] in a file, -rsync, -rsyncssh "
-                               "or -direct")
         self._rivals(syncs)
         return Config(settings=merged, syncs=syncs, warnings=self.warnings)
+
+    def _once(self, entries):
+        """Return those that are the first of their key; others stand in different files, and are findings."""
+        first = {}
+        for entry in entries:
+            if first.setdefault(entry.key, entry) is not entry:
+                self.errors.append("%s: given twice, first in %s" % (entry.where, first[entry.key].where))
+        return list(first.values())
 
     def _rivals(self, syncs):
         """Warn of syncs that delete each other's files."""
@@ -179,9 +143,12 @@ class _Builder:
             if key is None:
                 self.errors.append("%s: unknown key%s" % (entry.where, _hint(entry.key, known)))
                 continue
-            if isinstance(entry.raw, str):
+            if entry.is_refused:
+                continue
+            written = entry.raw if entry.written is None else entry.written
+            if isinstance(written, str):
                 equals = " = " if key.kind is settings.COMMAND else "="  # a shell's text may set variables
-                for line in entry.raw.split("\n")[1:]:
+                for line in written.split("\n")[1:]:
                     other = line.partition("=")[0].strip()
                     if equals in line and other in known:
                         if known[other].name in settings.SECRET:
@@ -193,9 +160,9 @@ class _Builder:
             try:
                 if key.kind.paired:
                     raw = entry.raw if item is None else (item, entry.raw)
-                    values[name] = values.get(name, ()) + settings.parse(key, raw)
+                    values[name] = values.get(name, ()) + settings.parse(key, raw, written)
                 else:
-                    values[name] = settings.parse(key, entry.raw)
+                    values[name] = settings.parse(key, entry.raw, written)
             except ValueError as error:
                 self.errors.append("%s: %s" % (entry.where, error))
         return values
@@ -259,12 +226,12 @@ class _Builder:
                        else targets.as_written(text) if mode in _ANY_TARGET
                        else targets.by_rsync(text, mode, rsync.protect_args))
                 if mode not in _ANY_TARGET:
-                    _refuse_danger(source, end)
+                    _refuse_danger(source, end, self.files.shown(places["source"], to_text(source)))
                 elif text and not text.startswith("/") and ":" not in text:
                     self.warnings.append("%s: %s is relative: commands run in / once the daemon has left the terminal; "
-                                         "write the whole path if it is one" % (places[many], show(text)))
-            except ValueError as error:
-                self.errors.append("%s: %s" % (places[many], error))
+                                         "write the whole path if it is one" % (places[many], self.files.shown(places[many], text)))
+            except targets.Refused as error:
+                self.errors.append("%s: %s" % (places[many], self._about(error, places[many], text)))
                 continue
             name = plain["name"] if len(wanted) == 1 else "%s/%d" % (plain["name"], number)
             syncs.append(SyncConfig(**dict(plain, **tables, name=name, source=source, rules=rules,
@@ -297,12 +264,13 @@ class _Builder:
         """Return the text (bytes) of a script, if there is one."""
         if "script" not in values:
             return None
-        filename = values["script"] = os.path.abspath(to_bytes(values["script"]))
+        filename = os.path.abspath(to_bytes(values["script"]))
         try:
-            code = self._trusted(filename)
+            code = self.files.trusted(filename)
         except OSError as error:
-            self.errors.append("%s: cannot read %s: %s" % (places["script"], show(filename), reason(error)))
+            self.errors.append("%s: cannot read %s: %s" % (places["script"], self.files.shown(places["script"], values["script"], filename), reason(error)))
             return None
+        values["script"] = filename
         directory = os.path.dirname(filename)
         if code is not None and os.geteuid() == 0 and os.stat(directory).st_mode & 0o022:
             self.errors.append("%s: others can write to %s, and a script may import what lies beside it: refused (chmod go-w %s)"
@@ -338,9 +306,14 @@ class _Builder:
         try:
             if "targetdir" in values:
                 values["targetdir"] = targets.from_home(values["targetdir"])
-        except ValueError as error:
-            self.errors.append("%s: %s" % (places["targetdir"], error))
+        except targets.Refused as error:
+            self.errors.append("%s: %s" % (places["targetdir"], self._about(error, places["targetdir"], values["targetdir"])))
             del values["targetdir"]
+
+    def _about(self, error, where, text):
+        """Return the words of a targets.Refused about a text, which may have to stay as it was written."""
+        shown = self.files.shown(where, text)
+        return str(error) if shown == show(text) else error.words % shown
 
     def _ssh(self, table, has_binary, where):
         """Make words of ssh._extra, and a whole file name of what is one."""
@@ -365,13 +338,13 @@ class _Builder:
         try:
             binary, *arguments = shlex.split(item)
         except ValueError as error:
-            self.errors.append("%s: %s: %s" % (where, show(item), error))
+            self.errors.append("%s: %s: %s" % (where, self.files.shown(where, item), error))
             return []
         if has_binary:
-            words = "%s is left out, as ssh.binary says %s" % (show(binary), show(table.binary))
+            words = "%s is left out, as ssh.binary says %s" % (self.files.shown(where, binary), show(table.binary))
         else:
             table.binary = binary
-            words = "%s becomes ssh.binary" % show(binary)
+            words = "%s becomes ssh.binary" % self.files.shown(where, binary)
         self.warnings.append("%s: is a whole command line: its arguments are taken, %s" % (where, words))
         return arguments
 
@@ -385,7 +358,7 @@ class _Builder:
             if sign in ("+", "-") and blank == " " and pattern:
                 rules.append((sign, to_bytes(pattern), where))
             else:
-                self.errors.append('%s: %s is no rule; allowed: "+ PATTERN" or "- PATTERN"' % (where, show(line)))
+                self.errors.append('%s: %s is no rule; allowed: "+ PATTERN" or "- PATTERN"' % (where, self.files.shown(where, line)))
         return tuple(rules)
 
     def _file(self, key, values, places):
@@ -396,9 +369,9 @@ class _Builder:
 
     def _lines_of(self, filename, where):
         try:
-            content = self._trusted(to_bytes(filename))
+            content = self.files.trusted(to_bytes(filename))
         except OSError as error:
-            self.errors.append("%s: cannot read %s: %s" % (where, show(filename), reason(error)))
+            self.errors.append("%s: cannot read %s: %s" % (where, self.files.shown(where, filename), reason(error)))
             return []
         text = "" if content is None else text_of(content)
         return [(line, "%s:%d" % (show(filename), number)) for number, line in enumerate(text.split("\n"), 1)
@@ -413,7 +386,7 @@ class _Builder:
             sign = {"--include": "+", "--include-from": "+", "--exclude": "-", "--exclude-from": "-"}.get(option)
             if sign is None:
                 if option in ("--filter", "--cvs-exclude") or option.startswith(("-f", "-F", "-C")):
-                    self.warnings.append("%s: %s holds at a full sync only; use filter" % (where, show(option)))
+                    self.warnings.append("%s: %s holds at a full sync only; use filter" % (where, self.files.shown(where, option)))
                 continue
             if not equals and arguments:
                 value = arguments.pop(0)
@@ -437,7 +410,7 @@ def as_mode(sync, mode):
         end = targets.by_rsync(text, mode, sync.rsync.protect_args)
         if end["local"] and not text.startswith("/"):
             raise ValueError("target %s: allowed: the whole path of a directory" % show(text))
-    _refuse_danger(sync.source, end)
+    _refuse_danger(sync.source, end, show(sync.source))
     return SyncConfig(**dict(vars(sync), mode=mode, **end))
 
 
@@ -447,13 +420,13 @@ def _real(path):
     return os.path.abspath(path) if found is None else found, found is not None
 
 
-def _refuse_danger(source, end):
-    """Raise ValueError for a local target that the first sync would destroy the source, or the host, with."""
+def _refuse_danger(source, end, source_shown):
+    """Raise targets.Refused for a local target that the first sync would destroy the source, or the host, with."""
     if not end["local"]:
         return
     real, is_known = _real(end["target"])
     if not is_known:
-        raise ValueError("target %s does not answer: whether it is the source, or holds it, cannot be told" % show(end["target"]))
+        raise targets.Refused("target %s does not answer: whether it is the source, or holds it, cannot be told", show(end["target"]))
     if real == b"/":
         problem = "is the root of this host"
     elif real == source:
@@ -464,7 +437,7 @@ def _refuse_danger(source, end):
         problem = "holds the source"
     else:
         return
-    raise ValueError("target %s %s (source %s): refused" % (show(real), problem, show(source)))
+    raise targets.Refused("target %%s %s (source %s): refused" % (problem, source_shown.replace("%", "%%")), show(real))
 
 
 # What -C leaves out (rsync(1), --cvs-exclude).
@@ -481,6 +454,12 @@ def _find(name, known):
     if base in known and known[base].kind.paired:
         return base, known[base], item
     return name, None, None
+
+
+def _is_command(kind, name):
+    """Tell whether a key of a section is a command, in which "$" is the shell's, or unknown."""
+    key = _find(name, settings.scope(kind))[1]
+    return key is None or key.kind is settings.COMMAND
 
 
 def _hint(name, known):

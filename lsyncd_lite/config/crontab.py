@@ -51,6 +51,8 @@ class Pattern(namedtuple("Pattern", "seconds minutes hours days months weekdays 
                 start = time.mktime(moment + (is_dst,))
                 if time.localtime(start)[:5] != moment[:5]:
                     start = time.mktime(moment + (-1,))
+                if time.localtime(start)[:5] != moment[:5]:  # it is skipped: C libraries take it for another hour each
+                    start = time.mktime(hour[:3] + (hour[3] - 1, minute, 0, 0, 0, -1)) + 3600
                 if start + seconds[-1] > wall:
                     yield next(start + second for second in seconds if start + second > wall)
                     break

@@ -146,8 +146,8 @@ def _delete(raw):
     return raw if raw in ("startup", "running") else _boolean(raw)
 
 
-FACILITIES = ("kern user mail daemon auth syslog lpr news uucp cron authpriv ftp "
-              "local0 local1 local2 local3 local4 local5 local6 local7").split()
+FACILITIES = tuple("kern user mail daemon auth syslog lpr news uucp cron authpriv ftp "
+                   "local0 local1 local2 local3 local4 local5 local6 local7".split())
 
 
 def _facility(raw):
@@ -360,6 +360,14 @@ SECRET = ("password_file", "identityFile", "rsh", "_extra", "param")
 TABLES = ("onBatch", "rsync", "ssh", "xargs", "direct")
 
 
+def default_text(key, mode=None):
+    """Return what a configuration would say to mean the default of a Key; "" where it is not set."""
+    value = (key.by_mode or {}).get(mode, key.default)
+    if value is None or value == ():
+        return ""
+    return "yes" if value is True else "no" if value is False else "%g" % value if isinstance(value, float) else str(value)
+
+
 def scope(name):
     """Return {full key: Key} of what may stand in a section: "settings" or "sync"."""
     rows = {key.name: key for key in KEYS if name in key.scopes.split()}
@@ -386,16 +394,16 @@ def fits(key, mode):
     return mode in known or mode == "script" and ("rsync" in known or "direct" in known)
 
 
-def parse(key, raw):
+def parse(key, raw, written=None):
     """Return the checked value of one key; raw (name, value): one of its items, for kinds that are paired.
 
-    Raises ValueError with a sentence that says what is wrong and what is allowed.
+    written: what a message shows of it, unless that is the raw value. Raises ValueError with a sentence that says what is wrong and what is allowed.
     """
     try:
         return key.kind.parse(raw)
     except (ValueError, KeyError, OverflowError):
         if key.name in SECRET:
             raise ValueError("this value is not allowed here; allowed: %s" % key.kind.allowed) from None
-        raw = raw[1] if isinstance(raw, tuple) else raw
+        raw = written if written is not None else raw[1] if isinstance(raw, tuple) else raw
         shown = show(raw) if isinstance(raw, str) else raw
         raise ValueError("%r is not allowed here; allowed: %s" % (shown, key.kind.allowed)) from None

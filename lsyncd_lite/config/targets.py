@@ -12,20 +12,28 @@ from lsyncd_lite.paths import show, to_bytes, to_text
 _REMOTE = re.compile(r"((?:[^/:@]*@)?(?:\[[^]/]*\]|[^/:\[]*)):(?!:)(.*)", re.DOTALL)
 
 
+class Refused(ValueError):
+    """What cannot be the other end; words: what is wrong, with %s where the text stands that is refused."""
+
+    def __init__(self, words, shown):
+        super().__init__(words % shown)
+        self.words = words
+
+
 def _is_remote(target):
     """Tell whether rsync takes a target (str) for a host: a colon before any slash (rsync(1), SYNOPSIS)."""
     return target.startswith("rsync://") or ":" in target.partition("/")[0]
 
 
 def by_rsync(text, mode, protected):
-    """Return what a SyncConfig says of a target of mode rsync or direct; raise ValueError."""
+    """Return what a SyncConfig says of a target of mode rsync or direct; raise Refused."""
     local = not _is_remote(text)
     if mode == "direct" and not local:
-        raise ValueError("%s is on another host; allowed: a directory of this one (mode direct)" % show(text))
+        raise Refused("%s is on another host; allowed: a directory of this one (mode direct)", show(text))
     if local:
         text = to_text(os.path.abspath(to_bytes(text)))
     elif text.startswith("-"):
-        raise ValueError("%s would be an option; allowed: a host that begins with no hyphen" % show(text))
+        raise Refused("%s would be an option; allowed: a host that begins with no hyphen", show(text))
     else:
         host, directory = _REMOTE.match(text).groups() if _REMOTE.match(text) else (None, "")
         if directory.startswith("~") and (protected or directory.split("/")[0] == "~"):
@@ -40,21 +48,21 @@ def as_written(text):
 
 
 def host_and_directory(text):
-    """Return (host, directory) of a target HOST:DIR; raise ValueError."""
+    """Return (host, directory) of a target HOST:DIR; raise Refused."""
     match = _REMOTE.match(text)
     if match is None or text.startswith("rsync://"):
-        raise ValueError("target %s: allowed: HOST:DIR or USER@HOST:DIR" % show(text))
+        raise Refused("target %s: allowed: HOST:DIR or USER@HOST:DIR", show(text))
     return match.group(1), from_home(match.group(2) or ".")
 
 
 def over_ssh(text, directory):
-    """Return what a SyncConfig says of a host (str) and a directory there; raise ValueError."""
+    """Return what a SyncConfig says of a host (str) and a directory there; raise Refused."""
     user, at, host = text.rpartition("@")
     if host[:1] + host[-1:] == "[]":
         host = host[1:-1]
     if (not host or host.count(":") == 1 or bool(user) != bool(at) or user.startswith("-") or host.startswith("-")
             or ":" in user or any(char in "/[] " or not char.isprintable() for char in user + host)):
-        raise ValueError("%s is no host; allowed: HOST or USER@HOST, a port goes to ssh.port" % show(text))
+        raise Refused("%s is no host; allowed: HOST or USER@HOST, a port goes to ssh.port", show(text))
     rsync_host = "[%s]" % host if ":" in host else host
     return {"host": to_bytes(user + at + host), "targetdir": to_bytes(directory), "local": False,
             "target": to_bytes("%s%s:%s" % (user + at, rsync_host, directory.rstrip("/") + "/"))}
@@ -68,8 +76,7 @@ def from_home(directory):
     if directory.startswith("~"):
         tilde, _slash, rest = directory.partition("/")
         if tilde != "~":
-            raise ValueError("%s: the home of another user is not known here; allowed: /DIR, DIR, ~ or ~/DIR"
-                             % show(directory))
+            raise Refused("%s: the home of another user is not known here; allowed: /DIR, DIR, ~ or ~/DIR", show(directory))
         directory = rest.lstrip("/") or "."
     if directory.startswith(("-", "~")):
         directory = "./" + directory

@@ -9,7 +9,7 @@ import re
 import stat
 
 from lsyncd_lite.config import settings
-from lsyncd_lite.mirror import ssh
+from lsyncd_lite.mirror import needs, ssh
 from lsyncd_lite.mirror.change import FRESH, LITTER, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, CLEANING, FULL, PROBE, REMOVAL, Job, Verdict
@@ -36,15 +36,15 @@ DETAIL = re.compile(rb"file has vanished: |rsync warning: some files vanished |(
 # The target's directory is missing, and was not to be made.
 _NO_TARGET = re.compile(rb'rsync: .*(?:mkdir|change_dir#\d) ".*"(?: \(in .*\))? failed: No such file or directory')
 
+# It has not found the program that was to reach the host.
+_NO_SHELL = re.compile(rb"rsync: .*Failed to exec (.+): No such file or directory")
+
 # A parent of a listed path was renamed while rsync read the list.
 _OVERTAKEN = b"invalid path from sender"
 
 # A dead peer has to end a job.
 TIMEOUT = 300  # seconds without traffic
 _CONNECT_TIMEOUT = b"--contimeout=60"
-
-# [USER@]HOST::MODULE, where HOST may be an IPv6 address in brackets (rsync(1), SYNOPSIS).
-_DAEMON = re.compile(rb"(?:[^/:@]*@)?(?:\[[^]/]*\]|[^/:[]*)::")
 
 _TOLD = 300  # bytes of what rsync says that go into the status
 
@@ -69,7 +69,7 @@ class Rsync:
         self._met = False  # the target has been there: should it vanish, it is not to be made where it was mounted
         self._deletes_in_full = config.delete in (True, "startup")
         self._deletes_in_batch = config.delete in (True, "running")
-        self.shell = ssh.command(config, environ, sockets) if _is_over_ssh(config) else []  # the words that reach the host
+        self.shell = ssh.command(config, environ, sockets) if ssh.is_over_ssh(config) else []  # the words that reach the host
         self.connection = ssh.connection(self.shell, sockets)  # how its name begins; None: not shared
         self._options = (_table_options(config.rsync) + _connection_options(config, environ, sockets)
                          + [b"--modify-window=-1"])  # a change of the same size within the same second
@@ -129,6 +129,9 @@ class Rsync:
         else:
             verdict = _VERDICTS.get(status, Verdict.DIE)
             self._met = self._met or job.purpose not in (PROBE, CHECK) and status in (0, 23, 24)
+        lacks = next((match.group(1) for match in map(_NO_SHELL.match, output) if match), None)
+        if lacks is not None:
+            return Verdict.AGAIN, needs.missing(lacks, self.config)
         words = "rsync ended with %d" % status
         told = _reason(status, output)
         return verdict, "%s: %s" % (words, show(told)) if told else words
@@ -399,18 +402,13 @@ def _table_options(table):
     return [b"-" + short] * bool(short) + long
 
 
-def _is_over_ssh(config):
-    """Tell whether the target is on another host, and not an rsync daemon's."""
-    return not (config.local or config.target.startswith(b"rsync://") or _DAEMON.match(config.target))
-
-
 def _connection_options(config, environ, sockets):
     """Return what reaches a remote target and, where the user has not said it, keeps a job from waiting for ever."""
     rsh = config.rsync.rsh and to_bytes(config.rsync.rsh)
     options = []
     if not config.local:
         options += [b"--timeout=%d" % TIMEOUT] if config.rsync.timeout is None else []
-        if _is_over_ssh(config):
+        if ssh.is_over_ssh(config):
             rsh = ssh.rsh(config, environ, sockets)
         elif rsh is None and b"RSYNC_RSH" not in environ:
             options.append(_CONNECT_TIMEOUT)

@@ -16,6 +16,9 @@ _MULTIPLEX = (b"ControlMaster=auto", b"ControlPersist=60")
 # A user who says one of these has a connection of his own in mind.
 _CONTROL = re.compile(rb"(?i)(?:-o)?\s*control(?:master|path|persist)\b|-[MS]")
 
+# [USER@]HOST::MODULE, where HOST may be an IPv6 address in brackets (rsync(1), SYNOPSIS).
+_DAEMON = re.compile(rb"(?:[^/:@]*@)?(?:\[[^]/]*\]|[^/:[]*)::")
+
 # The longest directory for sockets: a name there is "/", 8 digits and the 40 of %C, to which ssh adds
 # 17 bytes while it makes one; 107 fit into an address (unix(7)).
 LONGEST = 107 - 17 - 40 - 8 - 1
@@ -47,6 +50,11 @@ def command(config, environ, sockets=None):
         path = b"%s/%08x%%C" % (sockets.replace(b"%", b"%%"), binascii.crc32(b"\0".join([*words, host])))
         options += [b"ControlPath=" + path, *_MULTIPLEX]
     return words + [word for option in options for word in (b"-o", option)]
+
+
+def is_over_ssh(config):
+    """Tell whether the target of a SyncConfig is on another host, and not an rsync daemon's."""
+    return not (config.local or config.target.startswith(b"rsync://") or _DAEMON.match(config.target))
 
 
 def connection(words, sockets):

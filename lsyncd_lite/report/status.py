@@ -2,8 +2,11 @@
 
 import time
 
+from lsyncd_lite.mirror.pair import State
 from lsyncd_lite.paths import show
 from lsyncd_lite.system import atomic
+
+_TROUBLES = 3  # syncs that the one line names
 
 
 def render(syncs, watched, now, wall, polled=0):
@@ -39,6 +42,22 @@ def render(syncs, watched, now, wall, polled=0):
     if polled:
         lines.append("Polling %d directories" % polled)
     return "\n".join(lines) + "\n"
+
+
+def line(syncs):
+    """Return the one line (str) that a service manager shows: how many syncs are at what, and why those that do not work do not."""
+    states = [sync.state for sync in syncs]
+    counts = ["%d %s" % (states.count(state), state.value) for state in State if state in states]
+    troubles = ["%s: %s" % (show(sync.config.name), words)
+                for sync, words in sorted(((sync, _trouble(sync)) for sync in syncs), key=lambda pair: pair[0].config.name) if words]
+    left = len(troubles) - _TROUBLES
+    return "%d sync%s: %s%s" % (len(syncs), "" if len(syncs) == 1 else "s", ", ".join(counts), "" if not troubles else " (%s%s)" % (
+        "; ".join(troubles[:_TROUBLES]), "; and %d more" % left if left > 0 else ""))
+
+
+def _trouble(sync):
+    """Return why a sync does not do what it should, in words, or None."""
+    return sync.lacks if sync.absent else sync.guarded or sync.last_error or sync.degraded
 
 
 def write(path, text):

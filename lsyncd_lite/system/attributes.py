@@ -12,6 +12,10 @@ from lsyncd_lite.system.pinned import FDS
 # What is no word about what may be given to whom: another time it can be done.
 _FOR_NOW = (errno.EROFS, errno.EIO, errno.EDQUOT, errno.ENOMEM, errno.ESTALE, errno.ENOENT)
 
+_xattrs = os  # which has none of these calls where Python was built for musl
+if not hasattr(os, "listxattr"):
+    from lsyncd_lite.system import xattr as _xattrs
+
 
 def look(path, dir_fd=None):
     """Return the lstat of a path, or None where nothing is; OSError if nobody can tell."""
@@ -53,9 +57,9 @@ def _change(at, here, there, changes, follows):
     for name, value in changes:
         try:
             if value is None:
-                os.removexattr(at, name, follow_symlinks=follows)
+                _xattrs.removexattr(at, name, follow_symlinks=follows)
             else:
-                os.setxattr(at, name, value, follow_symlinks=follows)
+                _xattrs.setxattr(at, name, value, follow_symlinks=follows)
             changed = True
         except OSError as error:  # some are the kernel's, or not for us
             _raise_passing(error)
@@ -96,10 +100,10 @@ def _own(at, here, there, mode, follows):
 def _extended(path, at):
     """Return what makes the extended attributes (ACLs too) of `at` those of `path`: [(name, value or None: none)]."""
     try:
-        wanted, found = os.listxattr(path, follow_symlinks=False), os.listxattr(at, follow_symlinks=False)
+        wanted, found = _xattrs.listxattr(path, follow_symlinks=False), _xattrs.listxattr(at, follow_symlinks=False)
         if not wanted and not found:
             return ()
-        wanted, found = ({name: os.getxattr(which, name, follow_symlinks=False) for name in names}
+        wanted, found = ({name: _xattrs.getxattr(which, name, follow_symlinks=False) for name in names}
                          for which, names in ((path, wanted), (at, found)))
     except OSError:
         return ()  # not known to this file system, or changing just now

@@ -5,13 +5,11 @@ works, and when it works again, that says how much is missing. Callers escape na
 `paths.show`; a stray control character is escaped here.
 """
 
+from lsyncd_lite.config.options import DEBUG, LOG_WORDS, SHOWN
 from lsyncd_lite.errors import reason
 from lsyncd_lite.paths import show
 from lsyncd_lite.system.private import STREAMS
 from lsyncd_lite.system.sinks import File, Stream, Syslog
-
-SHOWN = ("Normal", "Info", "Warn", "Error")
-DEBUG = ("Exec", "Output", "Delay", "Inotify", "Exclude", "Alarm", "Statusfile")
 
 
 def categories(wanted):
@@ -25,8 +23,7 @@ def categories(wanted):
         elif word in SHOWN + DEBUG:
             shown.add(word)
         else:
-            raise ValueError("unknown category %s; allowed: all, scarce, %s"
-                             % (show(word), ", ".join(SHOWN + DEBUG)))
+            raise ValueError("unknown category %s; allowed: %s" % (show(word), ", ".join(LOG_WORDS)))
     return shown
 
 
@@ -41,7 +38,11 @@ class Log:
         self._syslog = None
 
     def open(self, settings):
-        """Log to where the settings say; the terminal of a daemon gets errors only, until `leave_terminal`."""
+        """Log to where the settings say; the terminal of a daemon gets errors only, until `leave_terminal`.
+
+        Where it is the journal, it gets what syslog, which leads there, too, has not taken; and of what is in a
+        file already, errors and warnings.
+        """
         if self._terminal is None:
             self._terminal = tuple(Stream(fd, clock="%H:%M:%S") for fd in (1, 2))
         if not self._terminal or settings.logfile in STREAMS:  # it was left, or has all of it already
@@ -77,28 +78,34 @@ class Log:
             return
         if not words.isprintable():
             words = show(words)
+        error = _write(self._file, category, words)
+        is_filed = self._file is not None and error is None
+        if error is not None and not self._file.told:
+            self._file.told = True
+            self._tell("cannot write the log file %s: %s" % (show(self._file.path), reason(error)), self._syslog)
+        error = _write(self._syslog, category, words)
+        is_sent = self._syslog is not None and error is None
+        if error is not None and not self._syslog.told and category not in self._on_terminal:
+            self._syslog.told = True
+            self._tell("cannot reach syslog: %s" % reason(error), None)
         if category in self._on_terminal:
-            _write(self._terminal[category in ("Error", "Warn")], category, words)
-        if self._file is not None:
-            error = _write(self._file, category, words)
-            if error is not None and not self._file.told:
-                self._file.told = True
-                self._tell("cannot write the log file %s: %s" % (show(self._file.path), reason(error)), self._syslog)
-        if self._syslog is not None:
-            error = _write(self._syslog, category, words)
-            if error is not None and not self._syslog.told and category not in self._on_terminal:
-                self._syslog.told = True
-                self._tell("cannot reach syslog: %s" % reason(error))
+            is_bad = category in ("Error", "Warn")
+            sink = self._terminal[is_bad]
+            if not (sink.is_journal and (is_sent or is_filed and not is_bad)):
+                _write(sink, category, words)
 
-    def _tell(self, words, *others):
+    def _tell(self, words, syslog):
         """Tell of a sink that has failed through those that are left."""
-        for sink in (*self._terminal[1:], *others):
-            if sink is not None:
+        is_sent = syslog is not None and _write(syslog, "Error", words) is None
+        for sink in self._terminal[1:]:
+            if not (sink.is_journal and is_sent):
                 _write(sink, "Error", words)
 
 
 def _write(sink, category, words):
-    """Write a line to a sink; return the OSError if it is lost. The first one after these says how many they were."""
+    """Write a line to a sink, if there is one; return the OSError if it is lost. The first one after these says how many they were."""
+    if sink is None:
+        return None
     try:
         if sink.lost:
             sink.write("Warn", "%d lines are missing here" % sink.lost)

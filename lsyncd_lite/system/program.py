@@ -1,10 +1,18 @@
-"""Run a program to its end and read what it prints; for children of ours, which have nothing else to do meanwhile."""
+"""Programs: where one is, and one that is run to its end, for children of ours, which have nothing else to do meanwhile."""
 
 import os
 
 from lsyncd_lite.errors import reason
 
 _PATIENCE = 1  # s: then a look at what it is waiting for
+
+
+def find(name):
+    """Return the path (bytes) by which a program is run that is a name or a path (bytes); None: there is none."""
+    for path in [name] if b"/" in name else [os.path.join(os.fsencode(where), name) for where in os.get_exec_path()]:
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
 
 
 def run(argv, inherited=()):

@@ -14,13 +14,13 @@ import time
 import warnings
 from types import CoroutineType, GeneratorType, ModuleType, SimpleNamespace
 
+from lsyncd_lite.config.options import DEBUG, SHOWN
 from lsyncd_lite.config.scripts import CALLED, problems
 from lsyncd_lite.errors import ScriptError
 from lsyncd_lite.mirror.events import Kind
 from lsyncd_lite.mirror.script import PLAIN, Command, Standard
 from lsyncd_lite.mirror.pair import in_directory
 from lsyncd_lite.paths import show, split
-from lsyncd_lite.system.log import DEBUG, SHOWN
 
 WARN_AFTER = 1.0   # seconds
 END_AFTER = 60.0
@@ -135,6 +135,19 @@ class Default:
         return Standard(mode, events, whole) if events or whole else None
 
 
+def _find_packages():
+    """Let scripts import what is installed and what $PYTHONPATH names, where this Python was told to do without (-I, -S)."""
+    if not sys.flags.no_site or "site" in sys.modules:
+        return
+    import site
+    if sys.flags.ignore_environment:
+        named = map(os.path.abspath, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+        sys.path += [path for path in named if path not in sys.path]
+    site.main()
+    if sys.stdout is not None:  # and see at once what they print, whoever reads it
+        sys.stdout.reconfigure(line_buffering=True)
+
+
 class Calls:
     """A loaded script. config: the SyncConfig; log: a Log; make(mode): returns a standard mode or raises ValueError.
 
@@ -164,6 +177,7 @@ class Calls:
         module = ModuleType("lsyncd_lite_script_of_" + config.name)
         vars(module).update({"__file__": self._filename, "spawn": self._spawn, "shell": self._shell, "log": self._say,
                              "alarm": self.alarm, "terminate": self._terminate, "default": Default(self)})
+        _find_packages()
         directory = os.path.dirname(self._filename)
         if directory not in sys.path:  # at the end: a module beside the script takes the place of none of ours
             sys.path.append(directory)

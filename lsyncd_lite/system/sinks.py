@@ -25,13 +25,15 @@ class _Lines:
     """Lines that go to a descriptor; one that was cut off is ended before the next begins."""
 
     clock = "%a %b %d %H:%M:%S %Y"
+    is_journal = False
 
     def __init__(self):
         self.lost, self.told = 0, False
         self._torn = False
 
     def _put(self, fd, category, words):
-        line = b"\n" * self._torn + to_bytes("%s %s: %s\n" % (time.strftime(self.clock), category, words))
+        head = "<%d>" % _PRIORITIES.get(category, _DEBUG) if self.is_journal else time.strftime(self.clock) + " "
+        line = b"\n" * self._torn + to_bytes("%s%s: %s\n" % (head, category, words))
         ready, left = select.poll(), line
         ready.register(fd, select.POLLOUT)
         try:
@@ -64,13 +66,17 @@ class File(_Lines):
 
 
 class Stream(_Lines):
-    """What the starter has left open as a descriptor: a terminal, a pipe, a socket or a file."""
+    """What the starter has left open as a descriptor: a terminal, a pipe, a socket or a file.
+
+    is_journal: systemd's journal reads it, which has a clock, and knows priorities (sd-daemon(3)).
+    """
 
     def __init__(self, fd, path=None, clock=_Lines.clock):
         """path: by which name it was asked for; clock: a format of strftime(3)."""
         super().__init__()
         self.path = path
         self.clock = clock
+        self.is_journal = is_journal(fd)
         self._fd = _not_blocking(fd)
 
     def write(self, category, words):
@@ -84,6 +90,8 @@ class Stream(_Lines):
 
 class Syslog:
     """The daemon behind /dev/log. (syslog(3) waits for one that does not read, without end.)"""
+
+    is_journal = False  # it may reach it, but not as the starter's descriptor
 
     def __init__(self, ident, facility):
         """ident: text before each line; facility: name or number (text)."""
@@ -131,6 +139,12 @@ class Syslog:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def is_journal(fd):
+    """Tell whether systemd's journal reads a descriptor that it has given us (systemd.exec(5), JOURNAL_STREAM)."""
+    facts = os.fstat(fd)
+    return os.environb.get(b"JOURNAL_STREAM") == b"%d:%d" % (facts.st_dev, facts.st_ino)
 
 
 def _not_blocking(fd):

@@ -30,10 +30,10 @@ def _polls(config):
     return config.monitor == "poll"
 
 
-def watch(root, mode, wants, polls, monitors):
+def watch(root, mode, wants, polls, monitors, breathe=None):
     """Return (a Tree or a Polled, words or None for a Warn, words or None for a lack of inotify's); raise OSError.
 
-    polls: by scans, whatever is there; monitors: what is asked for by those it is for.
+    polls: by scans, whatever is there; monitors: what is asked for by those it is for; breathe(): called while it lasts.
     """
     remote, warning = filesystems.remote(root), None
     if polls or remote is not None and "inotify" not in monitors:
@@ -43,7 +43,7 @@ def watch(root, mode, wants, polls, monitors):
     if remote is not None:
         warning = "%s is on %s: what other hosts change is not noticed (monitor = inotify)" % (show(root), remote)
     try:
-        return Tree(root, mode, wants), warning, None
+        return Tree(root, mode, wants, breathe), warning, None
     except OSError as error:
         words = limits.used_up(error)
         if words is None:

@@ -65,6 +65,9 @@ class Ceiling:
             return None
         if self._told:
             return None
+        self.read()  # it may have been raised since
+        if self._at is None or watched <= self._at:
+            return None
         self._told = True
         return ("%d directories are watched and %s is %d: soon there will be too few: sysctl -w %s=%d"
                 % (watched, self._name, self._number, self._name, max(2 * watched, self._number * 2)))

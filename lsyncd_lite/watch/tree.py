@@ -44,12 +44,14 @@ class Tree:
     watches for), `notes` (list of (category, words) for the log). To set: `tells_moves`
     (renames within the tree are told as Moves, not as two changes), `tells_kinds` (what has
     happened is told as Seen, besides the changes). What is not watched is scanned: `step`.
+    breathe(): called again and again while many directories are looked at (None: nobody waits).
     """
 
-    def __init__(self, root, mode, wants=None):
+    def __init__(self, root, mode, wants=None, breathe=None):
         """Watch the tree; raise OSError if not even its root can be."""
         self.root = root
         self.wants = wants
+        self._breathe = breathe
         self._mask = _STRUCTURE | _WRITES[mode]
         self._create_is_change = mode != "CloseWrite"
         self.tells_moves = False
@@ -149,6 +151,8 @@ class Tree:
         """Watch all below the watched directories in a list of (wd, path)."""
         while stack:
             parent, directory = stack.pop()
+            if self._breathe is not None:
+                self._breathe()
             names = _subdirectories(directory, self._counting)
             for wd, path, _name, _new in self._children(parent, directory, names) if names else ():
                 if seen is not None:
@@ -233,6 +237,8 @@ class Tree:
         while stack:
             directory = stack.pop()
             count += 1
+            if self._breathe is not None:
+                self._breathe()
             found = [join(directory, name) for name in _subdirectories(directory, self._counting)]
             stack += found if wants is None else filter(wants, found)
         return count

@@ -55,14 +55,26 @@ def install(python, work):
     subprocess.check_call([python, "-m", "compileall", "-q", "lsyncd_lite"], cwd=os.path.join(work, "ours"))
 
 
+def install_as_packages_do(work):
+    """The same, compiled for the distribution's own Python; return the start of the command line of the packages' command."""
+    python, place = "/usr/bin/python3", os.path.join(work, "installed")
+    install(python, place)
+    with open(os.path.join(CHECKOUT, "contrib", "lsyncd-lite")) as file:
+        first, rest = file.read().split("\n", 1)
+    command = os.path.join(place, "lsyncd-lite")
+    with open(command, "w") as file:
+        file.write(rest.replace("/usr/share/lsyncd-lite", os.path.join(place, "ours")))
+    return [python, *first.split()[1:], command]
+
+
 class Daemon:
     """A daemon in the foreground, mirroring source to target. Use as a context manager: it ends at the end of the block.
 
     `side` is "ours" or "lsyncd"; `python` the interpreter of ours; configuration and log go to the directory `work`. `programs` is a
-    directory that comes first on its PATH. With mode rsyncssh the target is that directory of 127.0.0.1.
+    directory that comes first on its PATH; `command` the start of its command line. With mode rsyncssh the target is that directory of 127.0.0.1.
     """
 
-    def __init__(self, side, python, work, source, target, mode="rsync", delay=1, init=False, binary=None, programs=None):
+    def __init__(self, side, python, work, source, target, mode="rsync", delay=1, init=False, binary=None, programs=None, command=None):
         config = os.path.join(work, side + (".ini" if side == "ours" else ".lua"))
         keys = {"mode": mode, "source": source, "delay": delay}
         keys.update({"host": "127.0.0.1", "targetdir": target} if mode == "rsyncssh" else {"target": target})
@@ -74,7 +86,7 @@ class Daemon:
             keys["ssh.binary"] = os.path.join(programs, "ssh")
         with open(config, "w") as file:
             file.write((ini if side == "ours" else lua)(keys))
-        argv = [python, "-m", "lsyncd_lite"] if side == "ours" else ["lsyncd"]
+        argv = (command or [python, "-m", "lsyncd_lite"]) if side == "ours" else ["lsyncd"]
         self.restless = 0       # how often settle() gave up
         self.log = os.path.join(work, side + ".log")
         self.started = time.monotonic()
@@ -111,6 +123,11 @@ class Daemon:
     def status(self, field):
         """A number of /proc/PID/status, such as VmRSS (KiB) or voluntary_ctxt_switches."""
         return int(re.search(field + r":\s*(\d+)", self._read("status")).group(1))
+
+    def memory(self):
+        """(resident, proportional share of it) in MiB."""
+        text = self._read("smaps_rollup")
+        return tuple(int(re.search(field + r":\s*(\d+)", text).group(1)) / 1024 for field in ("Rss", "Pss"))
 
     def watches(self):
         """Number of inotify watches. The kernel holds the lock of the watches meanwhile: ask an idle daemon only."""

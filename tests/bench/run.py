@@ -20,7 +20,7 @@ import time
 
 import modes
 from bench import LIMIT, Bench, arrived, count, make_files, say, trickle, write
-from daemons import install, wait_until
+from daemons import install, install_as_packages_do, wait_until
 
 # (measurement, row, [(what is compared, ours / lsyncd at most)]); "both" is daemon and children together
 COMPARED = [
@@ -39,6 +39,9 @@ PLAIN = [
     ("slow-target", "slow-target-linearity", "daemon CPU, twice / once", "about 2"),
     ("idle", "idle-cpu", "ms", "0"),
     ("idle", "idle-wakeups", "times", "0, but one a minute"),
+    ("installed", "installed-rss", "MiB resident", "<= 14"),
+    ("installed", "installed-pss", "MiB, its share of it", "-"),
+    ("installed", "installed-start", "ms of CPU until it rests", "-"),
 ] + modes.PLAIN
 
 
@@ -146,7 +149,22 @@ def idle(bench):
     bench.in_turns("idle-cpu", bench.scale(1000) + 1, once, bench.align)
 
 
-MEASUREMENTS = {"startup": startup, "burst": burst, "slow-target": slow_target, "one-in-many": one_in_many, "idle": idle,
+def installed(bench):
+    """As the packages install it, on /usr/bin/python3: 10 directories, their full sync, then rest: memory and the CPU of the start."""
+    bench.empty()
+    make_files(bench.source, 10, 5)
+    command = install_as_packages_do(bench.work)
+
+    def once(side, daemon):
+        resident, share = daemon.memory()
+        bench.add(side, "installed-rss", resident)
+        bench.add(side, "installed-pss", share)
+        bench.add(side, "installed-start", 1000 * daemon.ready.own)
+
+    bench.in_turns("installed-rss", 11, once, bench.align, init=True, command=command)
+
+
+MEASUREMENTS = {"startup": startup, "burst": burst, "slow-target": slow_target, "one-in-many": one_in_many, "idle": idle, "installed": installed,
                 **modes.MEASUREMENTS}
 
 

@@ -332,7 +332,7 @@ def test_what_they_print_is_logged_and_one_may_be_a_program(tmp_path, src, dst, 
     running.wait_log(r"Normal: web: out: %s/ %s/? a  b \$HOME;\n" % (re.escape(str(src)), re.escape(str(dst))))
     running.wait_log(r"Normal: web: err\\x1b\[31m\n")
     running.wait_log(r"Normal: web: last\n")
-    running.wait_log(r"Warn: missing: onBatch\.after could not be run: cannot run /no/such/program: No such file or directory\n")
+    running.wait_log(r"Warn: missing: onBatch\.after could not be run: there is no program /no/such/program\n")
     make(src, "b")
     running.wait_path(dst / "b")
     running.wait_path(tmp_path / "other/b")

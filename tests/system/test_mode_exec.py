@@ -489,7 +489,7 @@ def test_the_start_up_comes_before_all_else(tmp_path, src, daemon):
 
 
 @pytest.mark.parametrize("end, words", [("echo no such luck; exit 1", "ended with 1: no such luck"), ("exit 3", "ended with 3"),
-                                        ("kill -TERM $$", "was killed by signal 15"), ("/no/such/program", "could not be run: cannot run /no/such/program: No such file")])
+                                        ("kill -TERM $$", "was killed by signal 15"), ("/no/such/program", "could not be run: there is no program /no/such/program")])
 def test_a_start_up_that_fails_ends_the_daemon(end, words, tmp_path, src, daemon):
     (tmp_path / "quiet").mkdir()
     running = daemon(sync_by_actions(src, name="one", onStartup=end, exitcodes={"3": "again"}, onCreate=teller(tmp_path / "told", "x")),

@@ -8,6 +8,7 @@ import pytest
 import lsyncd_lite
 from lsyncd_lite import cli
 from lsyncd_lite.config import settings
+from lsyncd_lite.config.options import FORMS, OPTIONS, PAIRS, REPEATED, VALUES
 from lsyncd_lite.errors import ConfigError
 
 PAIR = ["-rsync", "/srv/www", "host:/dst"]
@@ -79,11 +80,22 @@ def test_what_cannot_be_parsed_is_one_line(arguments, expected):
     assert [line.strip() for line in caught.value.lines] == [expected.strip()]
 
 
-def test_options_come_from_the_table():
+def test_options_that_are_settings_come_from_their_table():
     for key in settings.KEYS:
         if key.option is not None:
-            assert cli.options()[key.name] == (key.option, key.help)
-    assert {"delay", "insist", "logfile", "pidfile", "nodaemon", "onepass", "log", "rsync", "rsyncssh", "direct", "sshopts", "help", "version", "check", "test-filter"} <= set(cli.options())
+            assert OPTIONS[key.name] == (key.name, key.option, key.help)
+    assert {"delay", "insist", "logfile", "pidfile", "nodaemon", "onepass", "log", "rsync", "rsyncssh", "direct", "sshopts", "help", "version", "check", "test-filter"} <= set(OPTIONS)
+
+
+def test_what_the_table_of_options_speaks_of_is_there():
+    assert {*REPEATED, *PAIRS} <= set(OPTIONS)
+    for option in OPTIONS.values():
+        assert set(option.metavars.split()) <= set(VALUES) and re.fullmatch(r"[A-Z].*[.)]", option.help)
+    for mode, keys in PAIRS.items():
+        assert mode in settings.MODES and len(OPTIONS[mode].metavars.split()) == len(keys) and set(keys) <= set(settings.scope("sync"))
+    for form in FORMS:  # each names options with all of their values
+        for name in re.findall(r"(?:^| )-(\S+)", form):
+            assert "-%s %s" % (name, OPTIONS[name].metavars) in form + " "
 
 
 # ---- what ends at once -------------------------------------------------------------------------
@@ -92,7 +104,7 @@ def test_options_come_from_the_table():
 def test_help_names_every_option_and_fits_a_terminal(run, option):
     status, out, err = run(option)
     assert (status, err) == (0, [])
-    for name, (metavars, _text) in cli.options().items():
+    for name, metavars, _text in OPTIONS.values():
         assert any(re.match(r"  -%s( |$)" % name, line) and metavars in line for line in out)
     assert out[0].startswith("usage: lsyncd-lite ")
 
@@ -118,6 +130,21 @@ GOOD = "[settings]\nnodaemon = yes\n[sync www]\nsource = /srv/www\ntarget = host
 @pytest.mark.parametrize("text", [GOOD, '{"sync": [{"source": "/x", "target": "h:"}]}', "\ufeff" + GOOD.replace("\n", "\r\n")])
 def test_check_says_ok(run, text):
     assert run("-check", conf(text)) == (0, ["OK"], []) == run(conf(text), "--check")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "[settings]\ndelay = 5\n", "{}", '{"settings": {"delay": 5}, "sync": []}'])
+def test_check_tells_a_configuration_that_does_nothing_from_one_that_is_wrong(run, text):
+    status, out, err = run("-check", conf(text))
+    assert (status, out, len(err)) == (1, [], 1) and err[0].startswith("nothing to do: no sync is configured; ")
+    for arguments in ["conf"], ["-test-filter", "x", "conf"], ["-release", "all", "conf"]:
+        assert refused(run, *arguments) == err
+
+
+def test_a_configuration_that_does_nothing_and_is_wrong_is_wrong(run):
+    assert refused(run, "-check", conf("[settings]\nnope = 1\n"))[0].split(": ")[1] == "nope"
+    os.mkdir("open")
+    os.chmod("open", 0o777)
+    assert refused(run, "-check", conf("[settings]\nlogfile = open/log\n"))[0].startswith("logfile: ")
 
 
 def test_check_goes_for_pairs_of_the_command_line_too(run):

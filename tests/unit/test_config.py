@@ -155,9 +155,6 @@ def test_all_errors_of_a_json_file_come_at_once_each_with_its_path():
 
 
 @pytest.mark.parametrize("text, starts", [
-    ("", ["nothing to do: "]),
-    ("[settings]\n", ["nothing to do: "]),
-    ("{}", ["nothing to do: "]),
     ("[sync x]", ["F:1: source: ", "F:1: target: "]),
     ("[sync x]\nsource =\ntarget = h:", ["F:2: source: "]),
     ("[sync x]\nsource = /x\ntarget =", ["F:3: target: "]),
@@ -790,12 +787,16 @@ def test_guards_are_inherited_or_not():
 
 # ---- what people copy ----------------------------------------------------------------------------
 
-def test_every_configuration_of_the_readme_is_taken():
+def test_every_configuration_of_the_readme_is_taken(monkeypatch, tmp_path):
+    for name, value in (("LSYNCD_DELAY", "3"), ("CREDENTIALS_DIRECTORY", "/run/credentials/x")):
+        monkeypatch.setenv(name, value)
+    (tmp_path / "targets").write_text("web2:/srv/www\n")
+    (tmp_path / "hostname").write_text("web1\n")
     with open(os.path.join(os.path.dirname(__file__), "..", "..", "README.md"), encoding="utf-8") as file:
         blocks = re.findall(r"```(?:ini|json)\n(.*?)```", file.read(), re.S)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
-        assert load(block).syncs
+        assert load(block.replace("/etc/lsyncd-lite/targets", "targets").replace("/etc/hostname", "hostname")).syncs
 
 
 # ---- who else could change what we read --------------------------------------------------------

@@ -66,6 +66,25 @@ def test_times_are_those_of_the_wall_clock_when_it_jumps(pattern, now, then, zon
     assert said(crontab.parse(pattern).next_after(at(now))) == then
 
 
+@pytest.mark.parametrize("name, pattern, now, then", [
+    (BERLIN, "0 30 2 * * *", "2026-03-29 00:00:00", "2026-03-29 03:30:00"), (BERLIN, "0 30 2 * * *", "2026-03-29 01:45:00", "2026-03-29 03:30:00"),
+    ("CST5CDT,M3.2.0/0,M11.1.0/1", "0 30 0 * * *", "2026-03-07 12:00:00", "2026-03-08 01:30:00"),  # midnight is skipped
+    ("<+1030>-10:30<+11>-11,M10.1.0,M4.1.0", "0 15 2 * * *", "2026-10-04 00:00:00", "2026-10-04 02:45:00")])  # half an hour is
+@pytest.mark.parametrize("as_musl", [False, True])
+def test_an_hour_that_is_skipped_is_the_next_whatever_the_c_library_takes_it_for(zone, monkeypatch, as_musl, name, pattern, now, then):
+    zone(name)
+    real, found = time.mktime, crontab.parse(pattern)
+
+    def before(moment):
+        at = real(moment)
+        is_skipped = 0 <= moment[3] <= 23 and time.localtime(at)[3:5] != moment[3:5] and moment[8] <= 0
+        return at - 3600 if is_skipped and time.localtime(at).tm_isdst else at
+    start = at(now)
+    if as_musl:
+        monkeypatch.setattr(crontab.time, "mktime", before)
+    assert said(found.next_after(start)) == then
+
+
 # trap 21
 def test_nothing_is_left_out_in_an_hour_that_comes_twice(zone):
     zone(BERLIN)

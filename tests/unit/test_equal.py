@@ -1,5 +1,6 @@
 """The child of direct mode makes listed places of a target equal: run as the daemon runs it."""
 
+import errno
 import os
 import re
 import shutil
@@ -88,7 +89,7 @@ def state(root):
             what = os.readlink(path)
         elif stat.S_ISDIR(facts.st_mode):
             pending += [os.path.join(name, child) for child in os.listdir(path)]
-        extended = {} if stat.S_ISLNK(facts.st_mode) else {key: os.getxattr(path, key) for key in os.listxattr(path)}
+        extended = {} if stat.S_ISLNK(facts.st_mode) or not hasattr(os, "listxattr") else {key: os.getxattr(path, key) for key in os.listxattr(path)}
         found[name] = facts.st_mode, facts.st_uid, facts.st_gid, facts.st_mtime_ns, facts.st_rdev, what, extended
     return found
 
@@ -374,6 +375,7 @@ def test_equal_content_gets_its_attributes_without_being_copied(world, way):
     assert os.stat(world.target + "/d/file").st_ino == before
 
 
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="this Python knows none, as it was built for musl")
 def test_extended_attributes_come_and_go(world, way):
     tree(world.source, "d/file", "d/sub/", "d/equal")
     try:
@@ -618,7 +620,7 @@ def test_a_move_into_another_file_system_fails(world):
     tree(world.target, "file", "mount/")
     with mounted(world.target + "/mount"):
         status, last, said = world.equal(["m", "file", "mount/file"], ["d", "mount", "other"])
-    assert last == "equal: failed 0 1" and "cross-device" in said and os.path.exists(world.target + "/file")
+    assert last == "equal: failed 0 1" and os.strerror(errno.EXDEV) in said and os.path.exists(world.target + "/file")
 
 
 @root_only
@@ -797,7 +799,7 @@ def test_where_others_may_write_on_a_file_system_below_the_target(world, way):
         tree(world.target, "d/file", "d/link", "d/e/file", "d/pipe/x")
         open_to_all(world, "d", "d/e")
         if "atomic" in way:  # which cannot be had
-            assert "Invalid cross-device link" in world.equal(*RECORDS, options=way)[2]
+            assert os.strerror(errno.EXDEV) in world.equal(*RECORDS, options=way)[2]
             return
         world.done(*RECORDS, options=way)
         world.same()

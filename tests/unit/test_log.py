@@ -15,8 +15,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from lsyncd_lite.config.options import DEBUG, SHOWN
 from lsyncd_lite.system import sinks
-from lsyncd_lite.system.log import DEBUG, SHOWN, Log, categories
+from lsyncd_lite.system.log import Log, categories
 
 
 @pytest.mark.parametrize("wanted, shown", [
@@ -449,3 +450,92 @@ def test_a_terminal_that_is_gone_is_no_error(monkeypatch, sent):
     log = opened(nodaemon=True)
     monkeypatch.setattr(sinks.os, "write", gone)
     log("Error", "words")
+
+
+# ---- the journal ----------------------------------------------------------------------------------
+
+@pytest.fixture
+def journal(monkeypatch):
+    """Take a stream for stdout and stderr that is said to be the journal's, at the first call; return the lines that have come since the last."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    saved = {}
+
+    def read():
+        for fd in (1, 2) if not saved else ():  # not before the test runs: pytest takes them at its start
+            saved[fd] = os.dup(fd)
+            os.dup2(theirs.fileno(), fd)
+        facts = os.fstat(2)
+        monkeypatch.setenv("JOURNAL_STREAM", "%d:%d" % (facts.st_dev, facts.st_ino))
+        try:
+            return ours.recv(65536).decode().split("\n")[:-1]
+        except BlockingIOError:
+            return []
+    yield read
+    for fd, old in saved.items():
+        os.dup2(old, fd)
+        os.close(old)
+    ours.close()
+    theirs.close()
+
+
+def test_the_journal_has_each_line_once(sent, journal):
+    assert journal() == []
+    log = opened(nodaemon=True)
+    log("Normal", "N")
+    log("Error", "E")
+    assert [text for _number, _tag, text in sent.read()] == ["Normal: N", "Error: E"] and journal() == []
+
+
+def test_the_journal_gets_what_syslog_does_not_take_with_a_priority_and_no_clock(sent, journal):
+    assert journal() == []
+    log = opened([*SHOWN, "Exec"], nodaemon=True)
+    sent.stop()
+    for category in "Normal", "Info", "Warn", "Error", "Exec":
+        log(category, "words\n")
+    assert journal() == ["<5>Normal: words\\n", "<6>Info: words\\n", "<4>Warn: words\\n", "<3>Error: words\\n", "<7>Exec: words\\n"]
+    sent.start()
+    log("Normal", "again")
+    assert [text for _number, _tag, text in sent.read()] == ["Warn: 5 lines are missing here", "Normal: again"] and journal() == []
+
+
+def test_with_a_log_file_the_journal_gets_errors_and_warnings(tmp_path, sent, journal):
+    assert journal() == []
+    log = opened(logfile=os.fsencode(str(tmp_path / "log")), nodaemon=True)
+    for category in "Normal", "Warn", "Error":
+        log(category, "words")
+    assert journal() == ["<4>Warn: words", "<3>Error: words"] and sent.read() == []
+    assert [line[25:] for line in (tmp_path / "log").read_text().splitlines()] == ["Normal: words", "Warn: words", "Error: words"]
+
+
+def test_the_journal_gets_all_that_the_log_file_cannot_take(tmp_path, sent, journal):
+    assert journal() == []
+    log = opened(logfile=os.fsencode(str(tmp_path / "none" / "log")), nodaemon=True)
+    log("Normal", "words")
+    told, line = journal()
+    assert told.startswith("<3>Error: cannot write the log file ") and line == "<5>Normal: words"
+
+
+def test_where_file_and_syslog_fail_one_after_the_other_nothing_is_said_twice(tmp_path, sent, journal):
+    assert journal() == []
+    log = opened(logfile=os.fsencode(str(tmp_path / "none" / "log")), logident="x", nodaemon=True)
+    log("Warn", "words")
+    assert len(sent.read()) == 2 and journal() == []
+
+
+@pytest.mark.parametrize("path", [b"/dev/stdout", b"/dev/stderr"])
+def test_a_log_that_is_sent_to_the_journals_stream_is_written_for_it(sent, journal, path):
+    assert journal() == []
+    log = opened(logfile=path, nodaemon=True)
+    log("Normal", "N")
+    log("Error", "E")
+    assert journal() == ["<5>Normal: N", "<3>Error: E"] and sent.read() == []
+
+
+@pytest.mark.parametrize("value", ["", "1:2", "x"])
+def test_another_stream_is_a_terminal_as_ever(sent, journal, monkeypatch, value):
+    assert journal() == []
+    monkeypatch.setenv("JOURNAL_STREAM", value)
+    log = opened(nodaemon=True)
+    log("Error", "E")
+    assert len(sent.read()) == 1 and re.fullmatch(r"\d\d:\d\d:\d\d Error: E", journal()[0])

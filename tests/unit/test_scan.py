@@ -766,6 +766,9 @@ def test_a_limit_that_comes_near_is_told_once_until_the_watches_have_fallen(sysc
     ceiling.read()
     assert ceiling.words(90) is None
     assert "901 directories are watched and fs.inotify.max_user_watches is 1000" in ceiling.words(901)
+    assert ceiling.words(1) is None
+    sysctls["fs.inotify.max_user_watches"] = 2000  # raised since it was read
+    assert ceiling.words(901) is None
 
 
 @pytest.mark.parametrize("number, word", [(errno.EMFILE, "max_user_instances"), (errno.ENOSPC, "max_user_watches"), (errno.EACCES, None)])

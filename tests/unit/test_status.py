@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from lsyncd_lite.mirror.pair import State
-from lsyncd_lite.report.status import render, write
+from lsyncd_lite.report.status import line, render, write
 
 WALL = 1700000000
 DATE = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(WALL - 60))
 
 
 def sync(name="www", source=b"/src", target=b"host:/dst/", **more):
-    facts = dict(pending=0, in_flight=0, oldest=None, last_success=None, next_try=None, last_error=None, failing_since=None, owed=0, degraded=None, absent=False, lacks=None, state=State.IDLE)
+    facts = dict(pending=0, in_flight=0, oldest=None, last_success=None, next_try=None, last_error=None, failing_since=None, owed=0, degraded=None, absent=False, lacks=None, guarded=None, state=State.IDLE)
     return SimpleNamespace(config=SimpleNamespace(name=name, source=source, target=target), **{**facts, **more})
 
 
@@ -94,3 +94,23 @@ def test_a_directory_that_is_gone_is_an_oserror_and_nothing_is_left(tmp_path):
     with pytest.raises(OSError):
         write(os.fsencode(str(tmp_path / "status")), "text")
     assert os.listdir(str(tmp_path)) == ["status"]
+
+
+# ---- the one line for a service manager -------------------------------------------------------------
+
+def test_the_line_counts_the_syncs_by_what_they_are_at():
+    assert line([sync()]) == "1 sync: 1 idle"
+    assert line([sync("a", state=State.SYNCING), sync("b"), sync("c")]) == "3 syncs: 1 syncing, 2 idle"
+
+
+def test_the_line_names_who_is_in_trouble_and_why():
+    waiting = sync("www", state=State.WAITING, last_error="rsync ended with 10")
+    assert line([sync("a"), waiting]) == "2 syncs: 1 idle, 1 waiting (www: rsync ended with 10)"
+    assert line([sync(state=State.ABSENT, absent=True, lacks="source /src is missing", last_error="old")]) == "1 sync: 1 no source (www: source /src is missing)"
+    assert line([sync(state=State.GUARDED, guarded="it would delete 5 files")]) == "1 sync: 1 held by maxDelete (www: it would delete 5 files)"
+    assert line([sync(state=State.DEGRADED, degraded="too few watches")]) == "1 sync: 1 degraded (www: too few watches)"
+
+
+def test_the_line_does_not_grow_with_the_number_of_troubles():
+    found = line([sync(name, state=State.WAITING, last_error="bad") for name in "edcba"])
+    assert found == "5 syncs: 5 waiting (a: bad; b: bad; c: bad; and 2 more)"

@@ -51,3 +51,8 @@ def test_the_table_and_the_marks_agree():
         wanted = {name for name, numbers in of_tests.items() if number in numbers}
         assert rows[number][0] == wanted, "trap %d: only in the table %s, only marked %s" % (
             number, sorted(rows[number][0] - wanted), sorted(wanted - rows[number][0]))
+
+
+def test_every_check_of_the_packages_is_listed():
+    listed = set(re.findall(r"^  \| `(test_\w+\.py)` \|", (TESTS / "README.md").read_text(), re.M))
+    assert listed == {path.name for path in (TESTS / "packages").glob("test_*.py")}

@@ -1,0 +1,141 @@
+"""Files of users' → sections and texts, with whoever else could change them refused or named.
+
+Knows which files belong to a configuration, and what stands for other things in their
+values; of keys only which hold commands.
+"""
+
+import os
+import stat
+
+from lsyncd_lite.config import expansion
+from lsyncd_lite.errors import reason
+from lsyncd_lite.paths import show, to_bytes, to_text
+from lsyncd_lite.trust import doubt, weak_spot
+
+MAIN = b"lsyncd-lite.conf"  # the one that is followed by those in DIRECTORY, beside it
+DIRECTORY = b"conf.d"
+_LIMIT = 1 << 20  # bytes of a file that is put into a value
+
+
+def read_file(filename):
+    """Return (content as bytes, [] or [one line that says how others could change it]) of a file (bytes); raises OSError."""
+    with open(filename, "rb") as file:
+        facts, content = os.fstat(file.fileno()), file.read()
+    words, name = doubt(facts), show(os.path.abspath(filename))
+    if words is not None:
+        owner = "root:root" if os.geteuid() == 0 else "%d" % os.geteuid()
+        return content, ["%s: %s (chown %s %s; chmod go-w %s)" % (name, words, owner, name, name)]
+    found = weak_spot(os.path.abspath(filename))
+    return content, [] if found is None else ["%s: %s %s (%s)" % (name, show(found[0]), found[1], show(found[2]))]
+
+
+def text_of(content):
+    """Return the text of a file's content."""
+    return content.decode("utf-8", "surrogateescape").lstrip("\ufeff").replace("\r\n", "\n")
+
+
+class Files:
+    """Reads what a configuration is made of; findings go to two lists of lines, errors and warnings."""
+
+    def __init__(self, errors, warnings):
+        self._errors = errors
+        self._warnings = warnings
+        self._written = {}  # where an entry stands: {a line of what it has become: as it was written}
+
+    def sections(self, filename, is_literal):
+        """Return the sections of a configuration (a file name, str or bytes), and of those that follow it.
+
+        is_literal(kind of section, key): tells whether a value stays as it is.
+        """
+        return [self._expanded(section, is_literal) for name in self._names(os.fsencode(filename))
+                for section in self._sections(name)]
+
+    def _names(self, filename):
+        yield filename
+        if os.path.basename(filename) != MAIN:
+            return
+        directory = os.path.join(os.path.dirname(filename), DIRECTORY)
+        try:
+            names = os.listdir(directory)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._errors.append("%s: cannot read the directory: %s" % (show(directory), reason(error)))
+            return
+        for name in sorted(names):
+            if name.endswith(b".conf") and not name.startswith(b"."):
+                yield os.path.join(directory, name)
+
+    def _sections(self, filename):
+        try:
+            content = self.trusted(filename)
+        except OSError as error:
+            self._errors.append("%s: cannot read the configuration: %s" % (show(filename), reason(error)))
+            return []
+        if content is None:
+            return []
+        text = text_of(content)
+        if text.lstrip().startswith("{"):
+            from lsyncd_lite.config import json as reader
+        else:
+            from lsyncd_lite.config import ini as reader
+        sections, errors = reader.read(text, show(filename))
+        self._errors += errors
+        return sections
+
+    def trusted(self, filename):
+        """Return the content of a file (bytes); None where others could make root do what they want by it. Raises OSError.
+
+        Everybody may make his own mistakes: what is run by somebody else is a warning.
+        """
+        content, doubts = read_file(filename)
+        if doubts and os.geteuid() == 0:
+            self._errors += ["%s: refused, as root does what it says" % line for line in doubts]
+            return None
+        self._warnings += [line for line in doubts if line not in self._warnings]
+        return content
+
+    def _expanded(self, section, is_literal):
+        """Return a section with everything in its place; what has none is a finding, and its raw value None."""
+        entries = []
+        for entry in section.entries:
+            if not is_literal(section.kind, entry.key):
+                raw, problems, written = expansion.expand_all(entry.raw, self._variable, self._content)
+                self._errors += ["%s: %s" % (entry.where, words) for words in problems]
+                if written is not None:
+                    self._written[entry.where] = written
+                    entry = entry._replace(raw=raw, written=entry.raw, is_refused=bool(problems))
+            entries.append(entry)
+        return section._replace(entries=entries)
+
+    def shown(self, where, text, otherwise=None):
+        """Return a value, or a line of one, for people: as it was written, if something was put into it; else it, or another text."""
+        written = self._written.get(where)
+        if written is None:
+            return show(text if otherwise is None else otherwise)
+        return show(written[text] if text in written else " ".join(dict.fromkeys(written.values())))
+
+    @staticmethod
+    def _variable(name):
+        value = os.environb.get(to_bytes(name))
+        if value is None:
+            raise ValueError("the environment has no variable of this name")
+        return to_text(value)
+
+    def _content(self, name):
+        """Return what a file holds, without its last newline; raise ValueError with what is against it."""
+        try:
+            filename = to_bytes(name)
+            facts = os.stat(filename)
+            content, doubts = read_file(filename) if stat.S_ISREG(facts.st_mode) and facts.st_size <= _LIMIT else (None, [])
+        except ValueError:  # a null byte, or what JSON can say and no file is called
+            raise ValueError("is no name of a file") from None
+        except OSError as error:
+            raise ValueError("cannot read the file: %s" % reason(error)) from None
+        if content is None:
+            raise ValueError("is larger than %d bytes" % _LIMIT if stat.S_ISREG(facts.st_mode) else "is no regular file")
+        if doubts and os.geteuid() == 0:
+            raise ValueError("%s: refused, as root does what it says" % doubts[0])
+        self._warnings += [line for line in doubts if line not in self._warnings]
+        text = text_of(content)
+        return text[:-1] if text.endswith("\n") else text
