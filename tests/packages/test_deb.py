@@ -173,10 +173,10 @@ class Host:
         return path.read_text() if path.exists() else ""
 
     def running(self):
-        """The PIDs of processes with the name of the daemon."""
-        done = self.root.sh("cd /proc; for pid in [0-9]*; do read -r name < $pid/comm && [ $name = lsyncd-lite ] && echo $pid; done; true",
-                            check=False)
-        return [int(pid) for pid in re.findall(r"^\d+$", done.stdout, re.M)]
+        """The PIDs of processes with the name of the daemon, without what they have forked and is still to become something else."""
+        done = self.root.sh("cat /proc/[0-9]*/stat 2>/dev/null", check=False)
+        parents = dict(re.findall(r"^(\d+) \(lsyncd-lite\) \S (\d+) ", done.stdout, re.M))
+        return sorted(int(pid) for pid, parent in parents.items() if parent not in parents)
 
 
 @pytest.fixture(scope="module")
@@ -408,7 +408,7 @@ def test_it_lives_beside_lsyncd(configured):
     configured.root.install("lsyncd")
     assert configured.init("start")[0] == 0
     (configured.root / "srv/other").mkdir()
-    configured.root.sh("lsyncd -pidfile /run/lsyncd.pid -log scarce -delay 1 -rsync /srv/source /srv/other </dev/null >/dev/null 2>&1")
+    configured.root.sh("lsyncd -pidfile /run/lsyncd.pid -log scarce -delay 1 -rsync /srv/source /srv/other")
     wait_for(lambda: equal(configured) and (configured.root / "srv/other/sub/file").exists(), "both have mirrored")
     (configured.root / "srv/source/later").write_text("later")
     wait_for(lambda: equal(configured) and (configured.root / "srv/other/later").exists(), "both mirror what is new")
