@@ -29,8 +29,9 @@ class Machine:
         """Start it; return when all that is to be started is."""
         self._console = open(str(self.path.parent / (self.name + ".console")), "w+")
         # Not registered: no machined is needed here. The loopback is its network. bpf: its systemd needs that for DevicePolicy=.
+        # A systemd-nspawn that is killed leaves its machine running, unless a namespace ends with it.
         self._nspawn = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "systemd-nspawn", "--quiet", "--boot", "--keep-unit", "--register=no", "--private-network",
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "systemd-nspawn", "--quiet", "--boot", "--keep-unit", "--register=no", "--private-network",
              "--capability=CAP_BPF", "--system-call-filter=bpf", "--console=pipe", "--machine=" + self.name, "--directory=%s" % self.path],
             stdin=subprocess.DEVNULL, stdout=self._console, stderr=self._console, env=dict(ENVIRONMENT, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1"))
         wait_for(self._booted, self.console, 60)
@@ -38,12 +39,15 @@ class Machine:
     def _booted(self):
         if self._nspawn.poll() is not None:
             raise Failed("systemd-nspawn ended with %d: %s" % (self._nspawn.returncode, self.console()))
-        children = Path("/proc/%d/task/%d/children" % (self._nspawn.pid, self._nspawn.pid)).read_text().split()
-        if not children:
+        first = str(self._nspawn.pid)
+        for _parent in ("unshare", "systemd-nspawn"):
+            children = Path("/proc/%s/task/%s/children" % (first, first)).read_text().split()
+            if not children:
+                return False
+            first = children[0]
+        if Path("/proc/%s/comm" % first).read_text() != "systemd\n":
             return False
-        self._first = children[0]
-        if Path("/proc/%s/comm" % self._first).read_text() != "systemd\n":
-            return False
+        self._first = first
         state = self.systemctl("is-system-running", check=False).stdout.strip()
         return state in ("running", "degraded")
 
