@@ -17,10 +17,20 @@ DIRECTORY = b"conf.d"
 _LIMIT = 1 << 20  # bytes of a file that is put into a value
 
 
-def read_file(filename):
-    """Return (content as bytes, [] or [one line that says how others could change it]) of a file (bytes); raises OSError."""
-    with open(filename, "rb") as file:
-        facts, content = os.fstat(file.fileno()), file.read()
+def read_file(filename, is_plain=False, most=None):
+    """Return (content as bytes, [] or [one line that says how others could change it]) of a file (bytes).
+
+    is_plain: it has to be a regular file, so that nothing is waited for; most: bytes that it may have.
+    Raises OSError.
+    """
+    flags = os.O_NONBLOCK | os.O_NOCTTY if is_plain else 0
+    with open(filename, "rb", opener=lambda name, more: os.open(name, more | flags)) as file:
+        facts = os.fstat(file.fileno())
+        if is_plain and not stat.S_ISREG(facts.st_mode):
+            raise OSError("it is no regular file")
+        content = file.read() if most is None else file.read(most + 1)
+        if most is not None and len(content) > most:
+            raise OSError("it is larger than %d bytes" % most)
     words, name = doubt(facts), show(os.path.abspath(filename))
     if words is not None:
         owner = "root:root" if os.geteuid() == 0 else "%d" % os.geteuid()
@@ -47,28 +57,29 @@ class Files:
 
         is_literal(kind of section, key): tells whether a value stays as it is.
         """
-        return [self._expanded(section, is_literal) for name in self._names(os.fsencode(filename))
-                for section in self._sections(name)]
+        main = os.fsencode(filename)
+        sections = self._sections(main, False)
+        for name in self._others(main):
+            sections += self._sections(name, True)
+        return [self._expanded(section, is_literal) for section in sections]
 
-    def _names(self, filename):
-        yield filename
+    def _others(self, filename):
+        """Return the names of the files that follow one."""
         if os.path.basename(filename) != MAIN:
-            return
+            return []
         directory = os.path.join(os.path.dirname(filename), DIRECTORY)
         try:
             names = os.listdir(directory)
         except FileNotFoundError:
-            return
+            return []
         except OSError as error:
             self._errors.append("%s: cannot read the directory: %s" % (show(directory), reason(error)))
-            return
-        for name in sorted(names):
-            if name.endswith(b".conf") and not name.startswith(b"."):
-                yield os.path.join(directory, name)
+            return []
+        return [os.path.join(directory, name) for name in sorted(names) if name.endswith(b".conf") and not name.startswith(b".")]
 
-    def _sections(self, filename):
+    def _sections(self, filename, is_plain):
         try:
-            content = self.trusted(filename)
+            content = self.trusted(filename, is_plain)
         except OSError as error:
             self._errors.append("%s: cannot read the configuration: %s" % (show(filename), reason(error)))
             return []
@@ -83,12 +94,12 @@ class Files:
         self._errors += errors
         return sections
 
-    def trusted(self, filename):
+    def trusted(self, filename, is_plain=False):
         """Return the content of a file (bytes); None where others could make root do what they want by it. Raises OSError.
 
         Everybody may make his own mistakes: what is run by somebody else is a warning.
         """
-        content, doubts = read_file(filename)
+        content, doubts = read_file(filename, is_plain)
         if doubts and os.geteuid() == 0:
             self._errors += ["%s: refused, as root does what it says" % line for line in doubts]
             return None
@@ -125,15 +136,11 @@ class Files:
     def _content(self, name):
         """Return what a file holds, without its last newline; raise ValueError with what is against it."""
         try:
-            filename = to_bytes(name)
-            facts = os.stat(filename)
-            content, doubts = read_file(filename) if stat.S_ISREG(facts.st_mode) and facts.st_size <= _LIMIT else (None, [])
+            content, doubts = read_file(to_bytes(name), True, _LIMIT)
         except ValueError:  # a null byte, or what JSON can say and no file is called
             raise ValueError("is no name of a file") from None
         except OSError as error:
             raise ValueError("cannot read the file: %s" % reason(error)) from None
-        if content is None:
-            raise ValueError("is larger than %d bytes" % _LIMIT if stat.S_ISREG(facts.st_mode) else "is no regular file")
         if doubts and os.geteuid() == 0:
             raise ValueError("%s: refused, as root does what it says" % doubts[0])
         self._warnings += [line for line in doubts if line not in self._warnings]

@@ -140,9 +140,9 @@ def test_keys_sections_and_what_patterns_files_hold_are_not_touched(env):
     ("rsync.rsh = ${UNSET}", "rsync.rsh: ${UNSET}: the environment has no variable of this name"),
     ("exclude =\n  a\n  ${UNSET}", "exclude: ${UNSET}: the environment"), ("nosuch = ${UNSET}", "nosuch: unknown key"),
     ("rsync.rsh = ${a b}", "rsync.rsh: ${a b}: allowed: ${NAME}"), ("rsync.rsh = ${", "rsync.rsh: ${: allowed: "), ("exclude = ${x", "exclude: ${x: allowed: "),
-    ("rsync.rsh = ${file:missing}", "rsync.rsh: ${file:missing}: cannot read the file: No such file or directory"), ("rsync.rsh = ${file:.}", "rsync.rsh: ${file:.}: is no regular file"),
-    ("rsync.rsh = ${file:fifo}", "rsync.rsh: ${file:fifo}: is no regular file"), ("rsync.rsh = ${file:/dev/zero}", "rsync.rsh: ${file:/dev/zero}: is no regular file"),
-    ("rsync.rsh = ${file:large}", "rsync.rsh: ${file:large}: is larger than 1048576 bytes"), ("rsync.rsh = ${file:F/x}", "rsync.rsh: ${file:F/x}: cannot read the file: Not a directory"),
+    ("rsync.rsh = ${file:missing}", "rsync.rsh: ${file:missing}: cannot read the file: No such file or directory"), ("rsync.rsh = ${file:.}", "rsync.rsh: ${file:.}: cannot read the file: Is a directory"),
+    ("rsync.rsh = ${file:fifo}", "rsync.rsh: ${file:fifo}: cannot read the file: it is no regular file"), ("rsync.rsh = ${file:/dev/zero}", "rsync.rsh: ${file:/dev/zero}: cannot read the file: it is no regular file"),
+    ("rsync.rsh = ${file:large}", "rsync.rsh: ${file:large}: cannot read the file: it is larger than 1048576 bytes"), ("rsync.rsh = ${file:F/x}", "rsync.rsh: ${file:F/x}: cannot read the file: Not a directory"),
     ("rsync.rsh = ${file:a\0b}", "rsync.rsh: ${file:a\\x00b}: is no name of a file"), ("rsync.rsh = ${file:%s}" % ("x" * 300), "rsync.rsh: ${file:xxx"),
 ])
 def test_what_cannot_be_put_in_is_an_error_with_its_line(line, words):
@@ -301,9 +301,11 @@ def test_errors_of_all_files_come_at_once():
     write("{", "conf.d/2.conf")
     os.symlink("nowhere", "conf.d/3.conf")
     os.mkdir("conf.d/4.conf")
+    os.mkfifo("conf.d/5.conf")  # which nobody writes to
     lines = errors("stray\n", name=MAIN)
-    assert [line.split(": ")[0] for line in lines[:-1]] == ["lsyncd-lite.conf:1", "conf.d/2.conf:1", "conf.d/3.conf", "conf.d/4.conf"] and lines[-1].startswith("conf.d/1.conf:2: nope: ")
+    assert [line.split(": ")[0] for line in lines[:-1]] == ["lsyncd-lite.conf:1", "conf.d/2.conf:1", "conf.d/3.conf", "conf.d/4.conf", "conf.d/5.conf"] and lines[-1].startswith("conf.d/1.conf:2: nope: ")
     assert lines[2] == "conf.d/3.conf: cannot read the configuration: No such file or directory"
+    assert lines[4] == "conf.d/5.conf: cannot read the configuration: it is no regular file"
 
 
 def test_a_directory_that_is_none_is_an_error():
