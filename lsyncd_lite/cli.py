@@ -144,18 +144,21 @@ def _run(arguments):
 
     def load():
         """Read the configuration with relative names taken from where the program was started."""
-        here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
         try:
-            os.chdir(start)
-            config = configuration.load(filename, overrides, pairs)
+            here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
+            try:
+                try:
+                    os.chdir(start)
+                except OSError as error:
+                    raise ConfigError(["cannot go to %s, where relative names begin: %s" % (show(start), reason(error))]) from None
+                config = configuration.load(filename, overrides, pairs)
+            finally:
+                os.fchdir(here)
+                os.close(here)
         except ImportError as error:
             raise ConfigError([lacking(error)]) from None
         except OSError as error:
-            raise ConfigError(["cannot go to %s, where relative names begin: %s"
-                               % (show(start), reason(error))]) from None
-        finally:
-            os.fchdir(here)
-            os.close(here)
+            raise ConfigError(["cannot read the configuration: %s" % reason(error)]) from None
         if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process
             config.settings.nodaemon = True
         return config

@@ -338,7 +338,7 @@ class _Builder:
         try:
             binary, *arguments = shlex.split(item)
         except ValueError as error:
-            self.errors.append("%s: %s: %s" % (where, self.files.shown(where, item), error))
+            self.errors.append("%s: cannot split the command line into words: %s" % (where, error))  # it may hold a secret
             return []
         if has_binary:
             words = "%s is left out, as ssh.binary says %s" % (self.files.shown(where, binary), show(table.binary))

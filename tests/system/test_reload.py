@@ -1,6 +1,7 @@
 """HUP: the configuration is read again, and what did not change goes on."""
 
 import os
+import resource
 import signal
 
 import pytest
@@ -152,3 +153,15 @@ def test_hup_without_a_configuration_file_changes_nothing(src, dst, daemon):
     os.unlink(str(src / "a"))
     running.wait_equal(src, dst)
     assert running.stop() == 143
+
+
+def test_a_reload_for_which_there_are_no_descriptors_is_refused_and_ends_nothing(src, dst, daemon):
+    make(src, "a")
+    running = daemon(sync(src, dst, mode="direct"))
+    limits = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    running.kill(signal.SIGHUP)
+    running.wait(lambda: "cannot read the configuration: Too many open files" in running.output(), running.story)
+    resource.prlimit(running.pid, resource.RLIMIT_NOFILE, limits)
+    make(src, "b")
+    running.wait_equal(src, dst)

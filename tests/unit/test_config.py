@@ -516,7 +516,7 @@ def test_any_delay_that_is_said_beats_that_of_the_mode(shared, own, override, ex
     (REMOTE + "ssh.options.a_b = 1\n", "F:6: ssh.options.a_b: '1' is not allowed here; allowed: options of ssh_config(5)"),
     (REMOTE + "ssh.options.a =\n", "F:6: ssh.options.a: '' is not allowed here; "),
     (REMOTE + "ssh.option = x\n", "F:6: ssh.option: unknown key; did you mean ssh.options?"),
-    (REMOTE + "ssh._extra = ssh 'x\n", "F:6: ssh._extra: ssh 'x: No closing quotation"),
+    (REMOTE + "ssh._extra = ssh 'x\n", "F:6: ssh._extra: cannot split the command line into words: No closing quotation"),
 ])
 def test_what_does_not_fit_a_mode_is_one_error(text, words):
     (line,) = errors(text)
