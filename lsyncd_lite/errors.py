@@ -5,7 +5,7 @@ Fatal: the surroundings do not allow to start or to go on; one line.
 ScriptError: a script of the user's has failed; one line.
 changes: the words for a number of changes.
 reason: the words for what the kernel refused, in either of them and in the log.
-lacking: the words for a module of Python's that is not there.
+lacking: the words for a module that is not there.
 """
 
 import os
@@ -38,8 +38,10 @@ def reason(error):
 
 def lacking(error):
     """Return the words for an ImportError: packages like Debian's python3-minimal hold a part of Python only."""
-    return "%s (Python %d.%d) has no module %s, which lsyncd-lite needs: install all of Python's standard library (Debian: python3, not only python3-minimal)" % (
-        sys.executable or "this program", *sys.version_info[:2], error.name or error)
+    if (error.name or "").startswith("lsyncd_lite"):
+        return "lsyncd-lite is not whole, or was replaced while it ran: %s: start or install it again" % error
+    return ("%s (Python %d.%d) has no module %s, which lsyncd-lite needs: install all of Python's standard library "
+            "(Debian: python3, not only python3-minimal)" % (sys.executable or "this program", *sys.version_info[:2], error.name or error))
 
 
 def changes(count, one="", many=""):

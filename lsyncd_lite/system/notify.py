@@ -140,6 +140,6 @@ def _interval(environ):
     try:
         usec = int(environ.get(b"WATCHDOG_USEC", b"0"))
         pid = int(environ.get(b"WATCHDOG_PID") or os.getpid())
-    except ValueError:
+        return usec / 2e6 if usec > 0 and pid == os.getpid() else None
+    except (ValueError, OverflowError):
         return None
-    return usec / 2e6 if usec > 0 and pid == os.getpid() else None

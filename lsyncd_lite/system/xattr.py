@@ -7,13 +7,14 @@ import ctypes
 import os
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_RESULTS = {"listxattr": ctypes.c_ssize_t, "getxattr": ctypes.c_ssize_t, "setxattr": ctypes.c_int, "removexattr": ctypes.c_int}
 _MOST = 1 << 16  # bytes of a value, or of all names (XATTR_SIZE_MAX, XATTR_LIST_MAX: xattr(7))
 
 
 def _call(name, follows, path, *arguments):
     """Call NAME or lNAME of the C library; return what it returns, or raise OSError."""
     call = getattr(_libc, name if follows else "l" + name)
-    call.restype = ctypes.c_ssize_t
+    call.restype = _RESULTS[name]
     got = call(os.fsencode(path), *arguments)
     if got < 0:
         number = ctypes.get_errno()

@@ -101,7 +101,7 @@ def test_signs_of_life_come_at_half_the_time_and_only_from_a_turn(world):
 
 
 @pytest.mark.parametrize("environ", [
-    {}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "-5"}, {"WATCHDOG_USEC": ""},
+    {}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "-5"}, {"WATCHDOG_USEC": ""}, {"WATCHDOG_USEC": "9" * 400},
     {"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "me"}])
 def test_no_signs_of_life_where_nobody_waits_for_ours(world, environ):
     manager = world.manager(**environ)
