@@ -16,6 +16,7 @@ from lsyncd_lite.mirror import needs
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.paths import below, show, to_bytes, to_text
 from lsyncd_lite.system import log as logging, private, program
+from lsyncd_lite.system.supervisor import manager_of
 from lsyncd_lite.system.pidfile import BrokenDisk, Pidfile
 from lsyncd_lite.system.sinks import is_journal
 
@@ -175,15 +176,12 @@ def _run(arguments):
         return _test_filter(_busy(load()), given["test-filter"])
     if "release" in given:
         return _release(_busy(load()), given["release"])
-    log, manager = logging.Log(shown), None
-    if os.environ.get("NOTIFY_SOCKET"):
-        from lsyncd_lite.system.notify import Manager
-        manager = Manager(os.environb, lambda words: log("Warn", words))
+    log = logging.Log(shown)
+    manager = manager_of(os.environb, lambda words: log("Warn", words))
     try:
         config = _busy(checked())
     except ConfigError as error:
-        if manager is not None:
-            manager.stopping(error.lines[0])
+        manager.stopping(error.lines[0])
         raise
     return _start(config, log, lambda: _busy(checked()), manager)
 
@@ -221,9 +219,8 @@ def _start(config, log, load, manager):
     if not config.settings.nodaemon and not config.settings.onepass:
         for fd in others:  # somebody may wait for their end (daemon(7))
             os.close(fd)
-        detached = Detached(lambda pid: manager.hand_over(pid) if manager is not None else None)
-        if manager is not None:
-            manager.keep_silent()
+        detached = Detached(manager.hand_over)
+        manager.keep_silent()
     log.open(config.settings)
     pidfile = None
     try:
@@ -239,8 +236,7 @@ def _start(config, log, load, manager):
             if detached is not None:
                 detached.ready()
                 log.leave_terminal()
-            if manager is not None:
-                manager.ready(line)
+            manager.ready(line)
 
         return Daemon(config, log, load, manager).run(ready)
     except Fatal as error:
@@ -252,8 +248,7 @@ def _start(config, log, load, manager):
     finally:
         if pidfile is not None:
             pidfile.remove()
-    if manager is not None:
-        manager.stopping(words, number)
+    manager.stopping(words, number)
     return FAILURE
 
 

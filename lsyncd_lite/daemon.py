@@ -40,8 +40,8 @@ BURST = 0.1          # seconds within which another event makes a burst
 class Daemon:
     """One run of the program, from the first watch to the exit status."""
 
-    def __init__(self, config, log, reload, manager=None):
-        """config: a Config; log: a Log; reload(): returns the Config read again, or raises ConfigError; manager: a Manager. Raises Fatal."""
+    def __init__(self, config, log, reload, manager):
+        """config: a Config; log: a Log; reload(): returns the Config read again, or raises ConfigError; manager: who is told. Raises Fatal."""
         self._config = config
         self._log = log
         self._manager = manager
@@ -90,7 +90,7 @@ class Daemon:
                 self._read_events()
                 self._start_jobs()
                 self._keep_house()
-            if self._manager is not None and self._stop is None:
+            if self._stop is None:
                 self._manager.stopping(self._line())
         except Fatal:
             self._keeper.rescue(self._syncs)
@@ -104,7 +104,7 @@ class Daemon:
 
     def _deadline(self):
         """Return when the loop has to turn next without being woken."""
-        times = [self._beat_at, self._kill_at, self._keeper.due, self._jobs.next_due()]
+        times = [self._beat_at, self._kill_at, self._keeper.due, self._jobs.next_due(), self._manager.due]
         times += [watched.look_at for watched in self._trees]
         now = time.monotonic()
         if self._may_start():
@@ -116,8 +116,6 @@ class Daemon:
             times += [sync.schedule.next_due(now, time.time()) for sync in self._syncs]
         if self._config.settings.statusFile is not None:
             times.append(self._status_due())
-        if self._manager is not None:
-            times.append(self._manager.due)
         return min(at for at in times if at is not None)
 
     @property
@@ -296,7 +294,7 @@ class Daemon:
         for (root, polls), places in roots([sync.config for sync in syncs]).items():
             members = [syncs[at] for at in places]
             watched = Watched(root, members, polls, config.settings.inotifyMode, self._log, self._loop, self._readable.append,
-                              self._mount_points, None if self._manager is None else self._manager.breathe)
+                              self._mount_points, self._manager.breathe)
             old = next((old for old in old_trees if old.same_wish(watched)), None)
             if old is not None:
                 old_trees.remove(old)
@@ -424,8 +422,7 @@ class Daemon:
         due = self._status_due()
         if due is not None and due <= now:
             self._write_status(now)
-        if self._manager is not None:
-            self._manager.turn(self._line(), now)
+        self._manager.turn(self._line, now)
         if self._kill_at is not None and self._kill_at <= now:
             self._end_jobs()
 
@@ -464,11 +461,9 @@ class Daemon:
 
     def _on_signal(self, number):
         if number == signal.SIGHUP and self._stop is None:
-            if self._manager is not None:
-                self._manager.reloading()
+            self._manager.reloading()
             self._hang_up()
-            if self._manager is not None:
-                self._manager.ready(self._line())
+            self._manager.ready(self._line())
         elif number == signal.SIGUSR1:
             self._release()
         elif number in (signal.SIGTERM, signal.SIGINT):
@@ -499,8 +494,7 @@ class Daemon:
             sync.stop()
         self._stop = status, words
         self._kill_at = time.monotonic() + self._config.settings.shutdownTimeout
-        if self._manager is not None:
-            self._manager.stopping(self._line())
+        self._manager.stopping(self._line())
 
     def _finished(self):
         """Tell whether the loop has to end."""

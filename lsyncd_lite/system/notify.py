@@ -1,6 +1,6 @@
 """What the service manager that has started us is told, by sd_notify(3): datagrams to the socket it has named.
 
-Is imported only where there is one. Knows the protocol, not what the words mean. Nothing here waits for
+Is imported only where there is one (supervisor.py). Knows the protocol, not what the words mean. Nothing here waits for
 the manager or ends the program: what cannot be sent is lost, and told once.
 """
 
@@ -43,12 +43,13 @@ class Manager:
         return min([at for at in (self._retry_at, self._beat_at, self._next_at, self._extend_at) if at is not None], default=None)
 
     def turn(self, line, now):
-        """Tell what is due, once in each turn of the loop; line: the status (str) as it is now."""
+        """Tell what is due, once in each turn of the loop; line(): returns the status (str) as it is now."""
         if self._retry_at is not None and self._retry_at <= now:
             unsent, self._unsent, self._retry_at = self._unsent, [], None
             for message in unsent:
                 self._send(message, True)
         self.breathe(now)
+        line = line()
         if line == self._line:
             self._next = self._next_at = None
             return

@@ -1,12 +1,15 @@
 """What a service manager is told: the messages of sd_notify(3), when they are due, and that nothing waits for it."""
 
 import errno
+import inspect
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from lsyncd_lite.system import notify
+from lsyncd_lite.system.supervisor import manager_of
 from lsyncd_lite.system.notify import EXTEND, LATEST, LONGEST, SETTLED, Manager
 
 
@@ -60,11 +63,11 @@ def test_a_status_is_told_when_it_has_stood_for_a_moment(world):
     manager = world.manager()
     manager.ready("a")
     world.heard()
-    manager.turn("a", 10.0)
+    manager.turn(lambda: "a", 10.0)
     assert manager.due is None
-    manager.turn("b", 20.0)
+    manager.turn(lambda: "b", 20.0)
     assert manager.due == 20.0 + SETTLED and not world.heard()
-    manager.turn("b", 20.0 + SETTLED)
+    manager.turn(lambda: "b", 20.0 + SETTLED)
     assert world.heard() == [["STATUS=b"]] and manager.due is None
 
 
@@ -72,10 +75,10 @@ def test_what_is_over_at_once_is_not_told(world):
     manager = world.manager()
     manager.ready("idle")
     world.heard()
-    manager.turn("syncing", 20.0)
-    manager.turn("idle", 20.5)
+    manager.turn(lambda: "syncing", 20.0)
+    manager.turn(lambda: "idle", 20.5)
     assert manager.due is None
-    manager.turn("syncing", 22.0)
+    manager.turn(lambda: "syncing", 22.0)
     assert manager.due == 22.0 + SETTLED and not world.heard()
 
 
@@ -85,7 +88,7 @@ def test_what_changes_without_end_is_told_now_and_then(world):
     world.heard()
     told = []
     for step in range(1, 201):  # 20 s, ten changes each
-        manager.turn(str(step), 100.0 + step / 10)
+        manager.turn(lambda: str(step), 100.0 + step / 10)
         told += [step for _lines in world.heard()]
     assert 3 <= len(told) <= 20 / LATEST and all(later - earlier >= 10 * SETTLED for earlier, later in zip(told, told[1:]))
 
@@ -95,7 +98,7 @@ def test_signs_of_life_come_at_half_the_time_and_only_from_a_turn(world):
     manager.ready("a")
     world.heard()
     for now in (100.0, 105.0, 109.9, 110.0, 115.0, 120.0):
-        manager.turn("a", now)
+        manager.turn(lambda: "a", now)
     assert world.heard() == [["WATCHDOG=1"]] * 3
     assert manager.due == 130.0
 
@@ -107,13 +110,13 @@ def test_no_signs_of_life_where_nobody_waits_for_ours(world, environ):
     manager = world.manager(**environ)
     manager.ready("a")
     world.heard()
-    manager.turn("a", 1e6)
+    manager.turn(lambda: "a", 1e6)
     assert world.heard() == [] and manager.due is None
 
 
 def test_a_watchdog_that_names_nobody_means_us(world):
     manager = world.manager(WATCHDOG_USEC="2000000")
-    manager.turn("a", 5.0)
+    manager.turn(lambda: "a", 5.0)
     assert ["WATCHDOG=1"] in world.heard()
 
 
@@ -131,8 +134,8 @@ def test_an_end_is_told_once_more_and_asks_for_time(world):
     manager = world.manager()
     manager.ready("a")
     manager.stopping("signal 15: sending what is pending")
-    manager.turn("signal 15: sending what is pending", 50.0)
-    manager.turn("signal 15: sending what is pending", 50.0 + EXTEND)
+    manager.turn(lambda: "signal 15: sending what is pending", 50.0)
+    manager.turn(lambda: "signal 15: sending what is pending", 50.0 + EXTEND)
     assert world.heard()[1:] == [["STOPPING=1", "STATUS=signal 15: sending what is pending"]] + [["EXTEND_TIMEOUT_USEC=60000000"]] * 2
 
 
@@ -154,9 +157,9 @@ def test_a_daemon_that_is_not_known_yet_is_silent_until_it_is(world):
     manager.breathe(5.0)
     manager.ready("a")
     assert world.heard() == []
-    manager.turn("a", 10.0)
+    manager.turn(lambda: "a", 10.0)
     assert world.heard() == [["WATCHDOG=1"]]
-    manager.turn("a", 10.0 + SETTLED)
+    manager.turn(lambda: "a", 10.0 + SETTLED)
     assert ["STATUS=a"] in world.heard()
 
 
@@ -178,7 +181,7 @@ def test_a_manager_that_has_no_time_is_told_later_what_matters(world):
     assert {lines[0] for lines in world.heard()} == {"FILL=1"}
     manager.reloading()
     assert world.heard() == []  # in order
-    manager.turn("a", manager.due + 1e6)
+    manager.turn(lambda: "a", manager.due + 1e6)
     assert [lines[0] for lines in world.heard()][:2] == ["READY=1", "RELOADING=1"]
 
 
@@ -192,7 +195,7 @@ def test_a_manager_that_cannot_be_reached_stops_nothing_and_is_named_once(tmp_pa
     manager = Manager({b"NOTIFY_SOCKET": os.fsencode(address), b"WATCHDOG_USEC": b"2000000"}, said.append)
     manager.ready("a")
     for now in range(10):
-        manager.turn(str(now), float(now))
+        manager.turn(lambda: str(now), float(now))
     manager.stopping("b")
     assert len(said) == 1 and said[0].startswith("cannot tell the service manager (NOTIFY_SOCKET) how we are: ")
 
@@ -211,8 +214,17 @@ def test_its_loss_is_told_again_after_it_was_back(tmp_path):
     assert len(world.said) == 2 and [lines[1] for lines in world.heard()] == ["STATUS=a", "STATUS=d"]
 
 
-def test_it_is_imported_only_where_there_is_a_manager():
-    import ast
-    import lsyncd_lite.cli
-    tree = ast.parse(open(lsyncd_lite.cli.__file__, encoding="utf-8").read())
-    assert not any(isinstance(node, ast.ImportFrom) and node.module == notify.__name__ for node in tree.body)
+def test_nobody_takes_what_a_manager_takes():
+    """So that who tells does not ask whom."""
+    def methods(kind):
+        return {name: str(inspect.signature(method)) for name, method in vars(kind).items() if not name.startswith("_") and callable(method)}
+    nobody, taken = manager_of({b"NOTIFY_SOCKET": b""}, None), methods(Manager)
+    assert taken.pop("breathe") and nobody.breathe is None and nobody.due is None
+    assert methods(type(nobody)) == taken
+    nobody.turn(None, 0.0)  # it does not even ask for the status
+
+
+def test_what_only_a_manager_needs_is_imported_only_where_there_is_one():
+    code = ("import sys; import lsyncd_lite.cli, lsyncd_lite.daemon; from lsyncd_lite.system.supervisor import manager_of; name = 'lsyncd_lite.system.notify'\n"
+            "manager_of({}, None); assert name not in sys.modules; manager_of({b'NOTIFY_SOCKET': b'/x'}, None); assert name in sys.modules")
+    subprocess.run([sys.executable, "-c", code], check=True)
