@@ -16,9 +16,9 @@ from lsyncd_lite.mirror import needs
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.paths import below, show, to_bytes, to_text
 from lsyncd_lite.system import log as logging, private, program
-from lsyncd_lite.system.supervisor import manager_of
 from lsyncd_lite.system.pidfile import BrokenDisk, Pidfile
 from lsyncd_lite.system.sinks import is_journal
+from lsyncd_lite.system.supervisor import manager_of
 
 FAILURE = 255
 
@@ -156,8 +156,6 @@ def _run(arguments):
             finally:
                 os.fchdir(here)
                 os.close(here)
-        except ImportError as error:
-            raise ConfigError([lacking(error)]) from None
         except OSError as error:
             raise ConfigError(["cannot read the configuration: %s" % reason(error)]) from None
         if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process

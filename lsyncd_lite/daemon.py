@@ -10,7 +10,7 @@ import signal
 import time
 
 from lsyncd_lite.config.config import as_mode
-from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, reason
+from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, lacking, reason
 from lsyncd_lite.jobs import Jobs
 from lsyncd_lite.keeping import Keeper
 from lsyncd_lite.mirror import needs
@@ -360,8 +360,8 @@ class Daemon:
             config = self._reload()
             plan = self._plan(config)
             state = self._keeper.state if config.settings.stateDir == self._config.settings.stateDir else _state(config)
-        except (ConfigError, ScriptError, Fatal) as error:
-            lines = getattr(error, "lines", [str(error)])
+        except (ConfigError, ScriptError, Fatal, ImportError) as error:
+            lines = [lacking(error)] if isinstance(error, ImportError) else getattr(error, "lines", [str(error)])
             for line in lines:
                 self._log("Error", line)
             self._log("Error", "the new configuration is refused, the old one stays")

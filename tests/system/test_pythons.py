@@ -57,20 +57,22 @@ def test_the_entry_points_are_the_one_that_speaks():
     assert "from lsyncd_lite.__main__ import run" in LAUNCHER.read_text()
 
 
-def test_a_configuration_that_needs_more_of_python_is_refused_while_running(src, dst, tmp_path):
-    """JSON is read by a module that nothing else needs."""
+@pytest.mark.parametrize("module, words", [("json", "has no module json, which lsyncd-lite needs"), ("lsyncd_lite.mirror.rsyncssh", "lsyncd-lite is not whole")])
+def test_a_configuration_that_needs_more_of_python_is_refused_while_running(src, dst, tmp_path, module, words):
+    """JSON, and a mode, are modules that nothing else needs."""
     make(src, "a")
     conf, log = tmp_path / "conf", tmp_path / "log"
-    table = {"mode": "direct", "source": str(src), "target": str(dst), "delay": 0}
-    conf.write_text(render_ini({"logfile": str(log), "nodaemon": True}, [table]))
-    process = subprocess.Popen([sys.executable, "-c", BLOCK % "json" + as_command(tmp_path), str(conf)],
+    settings, table = {"logfile": str(log), "nodaemon": True}, {"mode": "direct", "source": str(src), "target": str(dst), "delay": 0}
+    more = {"name": "more", "mode": "rsyncssh", "source": str(src), "host": "192.0.2.1", "targetdir": "/x"}
+    conf.write_text(render_ini(settings, [table]))
+    process = subprocess.Popen([sys.executable, "-c", BLOCK % module + as_command(tmp_path), str(conf)],
                                env=environment(tmp_path), cwd=str(tmp_path), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         wait_equal(src, dst)
-        conf.write_text(json.dumps({"settings": {"logfile": str(log), "nodaemon": True}, "sync": [table]}))
+        conf.write_text(json.dumps({"settings": settings, "sync": [table]}) if module == "json" else render_ini(settings, [table, more]))
         process.send_signal(signal.SIGHUP)
         wait_for(lambda: "the new configuration is refused, the old one stays" in log.read_text(), "the refusal")
-        assert "has no module json, which lsyncd-lite needs" in log.read_text()
+        assert words in log.read_text()
         make(src, "b")
         wait_equal(src, dst)
     finally:
