@@ -98,9 +98,10 @@ def test_modes_owners_and_the_first_line_of_the_command(deb, unpacked):
         listed[name] = mode
         assert owner == "root/root", line
     commands = {"./usr/bin/lsyncd-lite", "./etc/init.d/lsyncd-lite", "./usr/share/python3/runtime.d/lsyncd-lite.rtupdate"}
-    assert commands < set(listed)
+    private = {"./var/lib/lsyncd-lite/": "drwx------", "./var/log/lsyncd-lite/": "drwxr-x---"}
+    assert commands < set(listed) and set(private) < set(listed)
     for name, mode in listed.items():
-        assert mode == ("drwxr-xr-x" if name.endswith("/") else "-rwxr-xr-x" if name in commands else "-rw-r--r--"), name
+        assert mode == private.get(name) or name not in private and mode == ("drwxr-xr-x" if name.endswith("/") else "-rwxr-xr-x" if name in commands else "-rw-r--r--"), name
     assert (unpacked / "usr/bin/lsyncd-lite").read_bytes() == (CHECKOUT / "contrib/lsyncd-lite").read_bytes()
 
 
