@@ -28,7 +28,7 @@ def read_file(filename, is_plain=False, most=None):
         facts = os.fstat(file.fileno())
         if is_plain and not stat.S_ISREG(facts.st_mode):
             raise OSError("it is no regular file")
-        content = file.read() if most is None else file.read(most + 1)
+        content = file.read(-1 if most is None else most + 1) or b""  # None: it would have to be waited for
         if most is not None and len(content) > most:
             raise OSError("it is larger than %d bytes" % most)
     words, name = doubt(facts), show(os.path.abspath(filename))
