@@ -144,9 +144,13 @@ def _run(arguments):
 
     def load():
         """Read the configuration with relative names taken from where the program was started."""
-        here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
         try:
-            os.chdir(start)
+            here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
+        except PermissionError:  # of somebody else, as after "su": it was never left, and no relative name can be found
+            here = None
+        try:
+            if here is not None:
+                os.chdir(start)
             config = configuration.load(filename, overrides, pairs)
         except ImportError as error:
             raise ConfigError([lacking(error)]) from None
@@ -154,8 +158,9 @@ def _run(arguments):
             raise ConfigError(["cannot go to %s, where relative names begin: %s"
                                % (show(start), reason(error))]) from None
         finally:
-            os.fchdir(here)
-            os.close(here)
+            if here is not None:
+                os.fchdir(here)
+                os.close(here)
         if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process
             config.settings.nodaemon = True
         return config
