@@ -146,16 +146,7 @@ def _run(arguments):
     def load():
         """Read the configuration with relative names taken from where the program was started."""
         try:
-            here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
-            try:
-                try:
-                    os.chdir(start)
-                except OSError as error:
-                    raise ConfigError(["cannot go to %s, where relative names begin: %s" % (show(start), reason(error))]) from None
-                config = configuration.load(filename, overrides, pairs)
-            finally:
-                os.fchdir(here)
-                os.close(here)
+            config = _within(start, lambda: configuration.load(filename, overrides, pairs))
         except OSError as error:
             raise ConfigError(["cannot read the configuration: %s" % reason(error)]) from None
         if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process
@@ -182,6 +173,23 @@ def _run(arguments):
         manager.stopping(error.lines[0])
         raise
     return _start(config, log, lambda: _busy(checked()), manager)
+
+
+def _within(directory, call):
+    """Return what call() returns in a directory (str); raise OSError, or ConfigError where it cannot be entered."""
+    try:
+        here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
+    except PermissionError:  # of somebody else, as after "su": it was never left, and no relative name can be found
+        return call()
+    try:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            raise ConfigError(["cannot go to %s, where relative names begin: %s" % (show(directory), reason(error))]) from None
+        return call()
+    finally:
+        os.fchdir(here)
+        os.close(here)
 
 
 def _busy(config):

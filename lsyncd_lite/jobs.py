@@ -11,8 +11,8 @@ import time
 
 from lsyncd_lite.errors import reason
 from lsyncd_lite.mirror import needs
-from lsyncd_lite.mirror.job import BATCH, CHECK, FULL, REMOVAL
-from lsyncd_lite.mirror.rsync import DETAIL
+from lsyncd_lite.mirror.job import BATCH, CHECK, FULL, PROBE, REMOVAL
+from lsyncd_lite.mirror.rsync import ANSWERED, DETAIL
 from lsyncd_lite.paths import show, shown
 from lsyncd_lite.report.discretion import discreet, secrets_of
 from lsyncd_lite.system import program
@@ -92,7 +92,8 @@ class Jobs:
         text = shown(line) if job.shown else show(line)
         heard = self._heard.setdefault(sync, set())
         again = sync.last_error is not None and line in heard or job.purpose == CHECK or job.printed > PRINTED
-        self._log("Output" if again or DETAIL.match(line) else "Normal", "%s: %s" % (sync.config.name, text))
+        dull = again or DETAIL.match(line) or job.purpose == PROBE and ANSWERED.match(line)
+        self._log("Output" if dull else "Normal", "%s: %s" % (sync.config.name, text))
         if len(heard) < HEARD:
             heard.add(line)
 

@@ -27,6 +27,8 @@ _UNREACHED = re.compile(rb"ssh: (?:connect to host|Could not resolve hostname) |
 
 # Receivers with a certain hardening of 2026 end with 2 and this message at a missing entry.
 _REFUSES_MISSING = b"invalid file mode 00"
+# What the probe has to hear of them: the verdict says what it means.
+ANSWERED = re.compile(rb"invalid file mode 00|rsync error: protocol incompatibility \(code 2\) at flist\.c")
 
 # What rsync and ssh print of things that are no trouble, and children of ours for their mode.
 DETAIL = re.compile(rb"file has vanished: |rsync warning: some files vanished |(?:rsync: )?WARNING: parent dir is absent "

@@ -312,6 +312,34 @@ def test_a_killed_daemon_is_status_1_and_can_be_started(configured):
 
 
 @pytest.mark.slow
+def test_a_start_that_fails_says_why_in_lines_of_their_own(configured):
+    shutil.rmtree(str(configured.root / "srv/source"))
+    status, said = configured.init("start")
+    first, *others = said.splitlines()
+    assert status == 1 and first.endswith("lsyncd-lite failed!") and any("/srv/source" in line for line in others)
+
+
+@pytest.mark.slow
+def test_where_its_pidfile_has_no_room_nothing_is_started_that_could_not_be_stopped(configured):
+    configured.root.sh("mkdir -p /run/lsyncd-lite && mount -t tmpfs -o size=4k tiny /run/lsyncd-lite && ! cat /dev/zero 2>/dev/null >/run/lsyncd-lite/full")
+    try:
+        status, said = configured.init("start")
+        assert status == 1 and "cannot write to /run/lsyncd-lite: " in said
+        assert configured.running() == []
+    finally:
+        configured.root.sh("umount /run/lsyncd-lite")
+
+
+@pytest.mark.slow
+def test_somebody_else_is_refused_and_not_told_that_all_is_well(configured):
+    assert configured.init("start")[0] == 0
+    for verb in ("start", "stop", "restart", "reload", "force-reload", "try-restart"):
+        status, said = configured.init(verb, ("setpriv", "--reuid=65534", "--clear-groups"))
+        assert (status, said) == (4, "Only root can %s lsyncd-lite.\n" % verb)
+    assert configured.running() == [configured.pid()]
+
+
+@pytest.mark.slow
 def test_a_pid_that_is_another_s_by_now_is_left_alone(configured):
     configured.root.sh("mkdir -p /run/lsyncd-lite; sleep 1000 & echo $! > %s" % PIDFILE)
     other = configured.pid()

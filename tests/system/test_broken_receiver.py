@@ -1,6 +1,7 @@
 """Receivers that refuse missing entries: deletions travel in an rsync of their own."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,15 @@ def test_a_broken_receiver_is_found_and_deletions_reach_it(receiver, src, daemon
     running.wait_status("sync1", state="idle", last_error=None)
     running.wait_log("(?i)receiver")
     assert {name for name in names(receiver.path) if "fence" not in name} == left
+
+
+def test_what_the_probe_hears_of_a_broken_receiver_does_not_look_like_a_failure(receiver, src, daemon):
+    make(src, "a")
+    running = daemon(sync(src, receiver.target, rsync=receiver.rsync))
+    running.wait_equal(src, receiver.path)
+    running.wait_log("Normal: sync1: the receiver refuses missing entries")
+    running.wait_log("Output: sync1: rsync error: protocol incompatibility")
+    assert not re.search("(Normal|Warn|Error): .*(error|invalid)", running.log())
 
 
 def test_names_of_every_kind_are_deleted_on_a_broken_receiver(receiver, src, daemon):

@@ -330,6 +330,21 @@ def test_it_runs_as_an_ordinary_user(tmp_path, request):
             assert one.stop() == 143
 
 
+def test_it_runs_in_a_directory_that_it_may_not_enter(tmp_path, src, dst, daemon, obeys_modes):
+    make(src, "a")
+    shut = tmp_path / "shut"
+    shut.mkdir()
+    running = daemon(sync(src, dst), prefix=(*obeys_modes, "sh", "-c", 'cd "$0" && chmod 0 . && exec "$@"', str(shut)))
+    try:
+        running.wait_equal(src, dst)
+        make(src, "b")
+        running.wait_equal(src, dst)
+        running.kill(signal.SIGHUP)
+        running.wait_log("configuration read again")
+    finally:
+        shut.chmod(0o700)
+
+
 def test_onepass_gives_every_sync_its_pass_and_fails_if_one_did(src, dst, daemon, tmp_path):
     make(src, "a", "d/b")
     one = daemon(sync(src, "rsync://127.0.0.1:1/data", "down"), sync(src, dst, "up"), settings={"onepass": True}, wait=False)
