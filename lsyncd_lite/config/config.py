@@ -31,7 +31,7 @@ class Config(SimpleNamespace):
 class SyncConfig(SimpleNamespace):
     """One source → target pair: one attribute a key of scope sync, and a namespace for each table.
 
-    Besides: source (bytes, resolved, no trailing slash), target (bytes, as rsync wants
+    Besides: section (str: the name without the number of the target), source (bytes, resolved, no trailing slash), target (bytes, as rsync wants
     it), local (bool: the target is a directory here), host (bytes, as ssh wants it) and
     targetdir (bytes, absolute or relative to the home there, no trailing slash), both
     None but in mode rsyncssh (modes exec and script: target is what was written, b"" without any), rules (tuple of (sign, pattern as bytes, where it stands)
@@ -45,7 +45,7 @@ class SyncConfig(SimpleNamespace):
         return self._meaning() == other._meaning()
 
     def _meaning(self):
-        return dict(vars(self), name=None, monitor=None, scanInterval=None, rules=[rule[:2] for rule in self.rules],
+        return dict(vars(self), name=None, section=None, monitor=None, scanInterval=None, rules=[rule[:2] for rule in self.rules],
                     extra_rules=[rule[:2] for rule in self.extra_rules])
 
 
@@ -234,7 +234,7 @@ class _Builder:
                 self.errors.append("%s: %s" % (places[many], self._about(error, places[many], text)))
                 continue
             name = plain["name"] if len(wanted) == 1 else "%s/%d" % (plain["name"], number)
-            syncs.append(SyncConfig(**dict(plain, **tables, name=name, source=source, rules=rules,
+            syncs.append(SyncConfig(**dict(plain, **tables, name=name, section=plain["name"], source=source, rules=rules,
                                            extra_rules=extra_rules, code=code, **end)))
         return syncs
 
