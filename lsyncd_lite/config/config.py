@@ -21,6 +21,7 @@ _ACTIONS = ("onStartup", "onCreate", "onModify", "onAttrib", "onDelete", "onMove
 _REQUIRED = {"rsyncssh": ("source", "host", "targetdir"), "exec": ("source",), "script": ("source", "script")}
 _ANY_TARGET = ("exec", "script")  # modes to which a target is a text
 PATIENCE = 2.0  # seconds in which a file system has to tell of links on the way to a source or target
+_QUOTED = re.compile(r"""\{?\s*(["']).*\1\s*\}?,?""")  # as Lua and shells want it
 _REAL = Answers(os.path.realpath)
 
 
@@ -155,6 +156,8 @@ class _Builder:
                             line, hides = "%s = …" % other, True
                         self.errors.append("%s: %s is indented, which makes it a part of this value"
                                            % (entry.where, show(line)))
+                if not key.kind.paired and key.kind is not settings.COMMAND and any(map(_QUOTED.fullmatch, written.split("\n"))):
+                    self.warnings.append("%s: the quotes are a part of the value: there are none in this format" % entry.where)
             if hides:
                 continue
             try:
