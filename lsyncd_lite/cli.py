@@ -24,7 +24,7 @@ FAILURE = 255
 
 EMPTY = 1  # of -check: all is right, and there is nothing to do (systemd.service(5), ExecCondition=)
 
-_NO_SYNC = "nothing to do: no sync is configured; give [sync NAME] in a file, -rsync, -rsyncssh or -direct"
+_NO_SYNC = "nothing to do: no sync is configured; give [sync NAME] in %s, -rsync, -rsyncssh or -direct"
 
 
 def help_text():
@@ -159,20 +159,28 @@ def _run(arguments):
         private.check(config.settings)
         return config
 
+    nothing = _NO_SYNC % show(filename or b"a file")
+
+    def busy(config):
+        """Return a Config that has something to do; raise ConfigError for others."""
+        if not config.syncs:
+            raise ConfigError([nothing])
+        return config
+
     if "check" in given:
-        return _check(checked())
+        return _check(checked(), nothing)
     if "test-filter" in given:
-        return _test_filter(_busy(load()), given["test-filter"])
+        return _test_filter(busy(load()), given["test-filter"])
     if "release" in given:
-        return _release(_busy(load()), given["release"])
+        return _release(busy(load()), given["release"])
     log = logging.Log(shown)
     manager = manager_of(os.environb, lambda words: log("Warn", words))
     try:
-        config = _busy(checked())
+        config = busy(checked())
     except ConfigError as error:
         manager.stopping(error.lines[0])
         raise
-    return _start(config, log, lambda: _busy(checked()), manager)
+    return _start(config, log, lambda: busy(checked()), manager)
 
 
 def _within(directory, call):
@@ -192,15 +200,11 @@ def _within(directory, call):
         os.close(here)
 
 
-def _busy(config):
-    """Return a Config that has something to do; raise ConfigError for others."""
-    if not config.syncs:
-        raise ConfigError([_NO_SYNC])
-    return config
+def _check(config, nothing):
+    """Say what there is to say of a Config that was read without an error; return the exit status.
 
-
-def _check(config):
-    """Say what there is to say of a Config that was read without an error; return the exit status."""
+    nothing: words for one without a sync.
+    """
     import lsyncd_lite.daemon  # noqa: F401  (what it needs of Python has to be there, too)
     errors = _try_commands(config)
     lacks = ["sync %s: %s" % (show(sync.name), needs.missing(name, sync)) for sync in config.syncs
@@ -211,7 +215,7 @@ def _check(config):
     if errors:
         raise ConfigError(errors)
     if not config.syncs:
-        _say(_NO_SYNC, 2)
+        _say(nothing, 2)
         return EMPTY
     return _say("OK")
 
@@ -281,10 +285,11 @@ def _try_commands(config):
 def _release(config, name):
     """Tell the daemon that runs by a Config to release a sync."""
     names = [sync.name for sync in config.syncs]
-    if name not in names + ["all"]:
+    if name not in {"all", *names, *(sync.section for sync in config.syncs)}:
         raise ConfigError(["option -release: there is no sync %s; allowed: all, %s" % (show(name), ", ".join(map(show, names)))])
     if config.settings.pidfile is None:
-        raise ConfigError(["option -release: the daemon cannot be found: pidfile is not set (SIGUSR1 releases all syncs)"])
+        raise ConfigError(["option -release: the daemon cannot be found: pidfile is not set; -pidfile names that of the daemon, "
+                           "as -pidfile /run/lsyncd-lite/lsyncd-lite.pid for the service (SIGUSR1 releases all syncs)"])
     Pidfile.signal(config.settings.pidfile, signal.SIGUSR1, to_bytes(name))
     return _say("the daemon is told: its log says what it releases")
 

@@ -477,7 +477,8 @@ class Daemon:
         """Let what maxDelete holds go on, once: in the sync that somebody has named, or in all."""
         path = self._config.settings.pidfile
         name = (Pidfile.request(path) if path is not None else None) or b"all"
-        held = [sync for sync in self._syncs if sync.guarded is not None and name in (b"all", to_bytes(sync.config.name))]
+        held = [sync for sync in self._syncs if sync.guarded is not None
+                and name in (b"all", to_bytes(sync.config.name), to_bytes(sync.config.section))]
         for sync in held:
             self._log("Normal", "%s: released: it deletes what it finds, once" % sync.config.name)
             self._told.pop(sync, None)

@@ -21,6 +21,7 @@ _ACTIONS = ("onStartup", "onCreate", "onModify", "onAttrib", "onDelete", "onMove
 _REQUIRED = {"rsyncssh": ("source", "host", "targetdir"), "exec": ("source",), "script": ("source", "script")}
 _ANY_TARGET = ("exec", "script")  # modes to which a target is a text
 PATIENCE = 2.0  # seconds in which a file system has to tell of links on the way to a source or target
+_QUOTED = re.compile(r"""\{?\s*(["']).*\1\s*\}?,?""")  # as Lua and shells want it
 _REAL = Answers(os.path.realpath)
 
 
@@ -31,7 +32,7 @@ class Config(SimpleNamespace):
 class SyncConfig(SimpleNamespace):
     """One source → target pair: one attribute a key of scope sync, and a namespace for each table.
 
-    Besides: source (bytes, resolved, no trailing slash), target (bytes, as rsync wants
+    Besides: section (str: the name without the number of the target), source (bytes, resolved, no trailing slash), target (bytes, as rsync wants
     it), local (bool: the target is a directory here), host (bytes, as ssh wants it) and
     targetdir (bytes, absolute or relative to the home there, no trailing slash), both
     None but in mode rsyncssh (modes exec and script: target is what was written, b"" without any), rules (tuple of (sign, pattern as bytes, where it stands)
@@ -45,7 +46,7 @@ class SyncConfig(SimpleNamespace):
         return self._meaning() == other._meaning()
 
     def _meaning(self):
-        return dict(vars(self), name=None, monitor=None, scanInterval=None, rules=[rule[:2] for rule in self.rules],
+        return dict(vars(self), name=None, section=None, monitor=None, scanInterval=None, rules=[rule[:2] for rule in self.rules],
                     extra_rules=[rule[:2] for rule in self.extra_rules])
 
 
@@ -155,6 +156,8 @@ class _Builder:
                             line, hides = "%s = …" % other, True
                         self.errors.append("%s: %s is indented, which makes it a part of this value"
                                            % (entry.where, show(line)))
+                if not key.kind.paired and key.kind is not settings.COMMAND and any(map(_QUOTED.fullmatch, written.split("\n"))):
+                    self.warnings.append("%s: the quotes are a part of the value: there are none in this format" % entry.where)
             if hides:
                 continue
             try:
@@ -234,7 +237,7 @@ class _Builder:
                 self.errors.append("%s: %s" % (places[many], self._about(error, places[many], text)))
                 continue
             name = plain["name"] if len(wanted) == 1 else "%s/%d" % (plain["name"], number)
-            syncs.append(SyncConfig(**dict(plain, **tables, name=name, source=source, rules=rules,
+            syncs.append(SyncConfig(**dict(plain, **tables, name=name, section=plain["name"], source=source, rules=rules,
                                            extra_rules=extra_rules, code=code, **end)))
         return syncs
 

@@ -6,10 +6,13 @@ no interpolation and no inline comment, the first "=" divides, case is kept.
 of a file with its line is what we want, and the format is smaller than that.)
 """
 
+import re
+
 from lsyncd_lite.config.section import Entry, Section
 from lsyncd_lite.paths import show
 
 _BLANK = " \t\r"  # other blanks may belong to a name
+_LUA = re.compile(r"(?:settings|sync)\s*=?\s*[({]")  # as lsyncd's configurations begin
 
 
 def read(text, filename):
@@ -28,6 +31,9 @@ def read(text, filename):
             continue
         if line[0] in " \t" and values is not None:
             values.append(stripped)
+        elif _LUA.match(line):
+            return [], ["%s: this is Lua, as lsyncd reads it; here it is [settings] and [sync NAME], with the same keys as KEY = VALUE, "
+                        "or JSON: see lsyncd-lite.conf(5)" % where]
         elif stripped[0] == "[":
             values = None
             entries = _section(stripped, where, titles, sections, errors)

@@ -155,6 +155,22 @@ def test_an_empty_source_is_still_refused_first(src, dst, daemon):
     assert names(dst) == {"a"}
 
 
+def test_release_takes_the_name_of_a_sync_for_all_of_its_targets(src, dst, daemon, cli, tmp_path):
+    make(src, *["d/%d" % number for number in range(4)], "a")
+    targets = [dst / "one", dst / "two", dst / "three"]
+    running = daemon(sync(src, targets[:2], name="www", maxDelete=2), sync(src, targets[2], name="other", maxDelete=2),
+                     settings={"pidfile": str(tmp_path / "pid")})
+    for target in targets:
+        running.wait_equal(src, target)
+    shutil.rmtree(str(src / "d"))
+    for name in ("www/1", "www/2", "other"):
+        running.wait_status(name, state="held by maxDelete")
+    assert cli("-release", "www", running.conf).returncode == 0
+    for target in targets[:2]:
+        running.wait_equal(src, target)
+    assert "d/0" in names(targets[2]) and "other: released" not in running.log()
+
+
 def test_release_says_what_is_wrong(src, dst, daemon, cli, tmp_path):
     make(src, "a")
     running = daemon(sync(src, dst, name="www"), settings={"pidfile": str(tmp_path / "pid")})

@@ -135,7 +135,7 @@ def test_check_says_ok(run, text):
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "[settings]\ndelay = 5\n", "{}", '{"settings": {"delay": 5}, "sync": []}'])
 def test_check_tells_a_configuration_that_does_nothing_from_one_that_is_wrong(run, text):
     status, out, err = run("-check", conf(text))
-    assert (status, out, len(err)) == (1, [], 1) and err[0].startswith("nothing to do: no sync is configured; ")
+    assert (status, out, len(err)) == (1, [], 1) and err[0].startswith("nothing to do: no sync is configured; give [sync NAME] in %s, " % os.path.abspath("conf"))
     for arguments in ["conf"], ["-test-filter", "x", "conf"], ["-release", "all", "conf"]:
         assert refused(run, *arguments) == err
 

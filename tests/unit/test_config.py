@@ -161,7 +161,7 @@ def test_all_errors_of_a_json_file_come_at_once_each_with_its_path():
     ('{"sync": [{"source": "/x", "target": []}]}', ["F: sync[0].target: "]),
     ("[sync x]\nsource = /\0x\ntarget = h:", ["F:2: source: "]),
     ('{"sync": [{"source": "/\\ud800", "target": "h:"}]}', ["F: sync[0].source: "]),
-    ("sync {", ["F:1: sync {: "]),
+    ("sync {", ["F:1: this is Lua, "]),
     (SYNC + "tunnel = x", ["F:4: tunnel: unknown key"]),
     (SYNC + "archive = yes", ["F:4: archive: unknown key"]),
     (SYNC + "logfile = /x", ["F:4: logfile: unknown key"]),
@@ -348,6 +348,15 @@ def test_syncs_that_delete_each_others_files_are_a_warning(targets, delete, warn
     first, second = ("[sync %s]\nsource = /%s\ntarget = %s\ndelete = %s\n" % (name, name, target, delete) for name, target in zip("ab", targets))
     warnings = load(first + second).warnings
     assert len(warnings) == warned and all("sync a and sync b" in line and line.isprintable() for line in warnings)
+
+
+@pytest.mark.parametrize("line, warned", [
+    ('exclude = "*.tmp"', True), ("exclude =\n  a\n  '*.tmp',", True), ('exclude = {"*.tmp", "b"}', True), ('rsync.rsh = "ssh -p 22"', True),
+    ("exclude = {a,b}", False), ("exclude = it's", False), ('exclude = a"b"', False), ("rsync.rsh = ssh -o 'A b'", False),
+    ('runIf = "/bin/test" -e "/x"', False)])
+def test_quotes_that_would_be_a_part_of_a_value_are_a_warning(line, warned):
+    warnings = load(SYNC + line + "\n").warnings
+    assert len(warnings) == warned and all(": the quotes are a part of the value" in warning for warning in warnings)
 
 
 # ---- rules -------------------------------------------------------------------------------------

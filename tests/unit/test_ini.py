@@ -78,7 +78,8 @@ def test_each_entry_and_section_tells_where_it_stands():
 @pytest.mark.parametrize("text, expected", [
     ("a = 1", ["F:1: a: stands before the first section; "]),
     ("[settings]\nnonsense", ["F:2: nonsense: neither "]),
-    ("[settings]\nsync {", ["F:2: sync {: neither "]),
+    ("-- of lsyncd\nsettings {\n  logfile = '/x',\n}\nsync { default.rsync, source = '/a' }", ["F:2: this is Lua, "]),
+    ("settings = {", ["F:1: this is Lua, "]), ("[settings]\nsync{", ["F:2: this is Lua, "]),
     ("[settings]\na = 1\nb = 2\na = 3", ["F:4: a: given twice, first on line 2"]),
     ("[settings]\na = 1\n[settings]\nb = 1", ["F:3: [settings]: given twice, first on line 1"]),
     ("[sync x]\n[sync y]\n[sync x]", ["F:3: [sync x]: given twice, first on line 1"]),
