@@ -12,10 +12,8 @@ from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
 from lsyncd_lite.config.options import FORMS, OPTIONS, PAIRS, REPEATED
 from lsyncd_lite.errors import ConfigError, Fatal, lacking, reason
-from lsyncd_lite.mirror import needs
-from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.paths import below, show, to_bytes, to_text
-from lsyncd_lite.system import log as logging, private, program
+from lsyncd_lite.paths import show, to_bytes, to_text
+from lsyncd_lite.system import log as logging, private
 from lsyncd_lite.system.pidfile import BrokenDisk, Pidfile
 from lsyncd_lite.system.sinks import is_journal
 from lsyncd_lite.system.supervisor import manager_of
@@ -170,7 +168,8 @@ def _run(arguments):
     if "check" in given:
         return _check(checked(), nothing)
     if "test-filter" in given:
-        return _test_filter(busy(load()), given["test-filter"])
+        from lsyncd_lite import check
+        return _say("\n".join(check.deciding(busy(load()), given["test-filter"])))
     if "release" in given:
         return _release(busy(load()), given["release"])
     log = logging.Log(shown)
@@ -205,13 +204,10 @@ def _check(config, nothing):
 
     nothing: words for one without a sync.
     """
-    import lsyncd_lite.daemon  # noqa: F401  (what it needs of Python has to be there, too)
-    errors = _try_commands(config)
-    lacks = ["sync %s: %s" % (show(sync.name), needs.missing(name, sync)) for sync in config.syncs
-             for name in needs.programs(sync, os.environb) if program.find(name) is None]
-    for warning in [*config.warnings, *(lacks if config.settings.insist else ())]:
+    from lsyncd_lite import check
+    errors, warnings = check.findings(config)
+    for warning in warnings:
         _say(warning, 2)
-    errors += () if config.settings.insist else lacks
     if errors:
         raise ConfigError(errors)
     if not config.syncs:
@@ -262,26 +258,6 @@ def _start(config, log, load, manager):
     return FAILURE
 
 
-def _try_commands(config):
-    """Return what a shell, or the search for a program, has against the commands of a Config; nothing is run."""
-    import subprocess
-    errors = []
-    for sync in config.syncs:
-        for name in [name for name, key in settings.scope("sync").items() if key.kind is settings.COMMAND]:
-            table, _dot, key = name.rpartition(".")
-            command = getattr(getattr(sync, table) if table else sync, key)
-            words = [] if command is None else [b"".join(word) if not any(isinstance(part, str) for part in word) else b""
-                                                for word in command.words]
-            where = "sync %s: %s" % (show(sync.name), name)
-            if words[:2] == [b"/bin/sh", b"-c"]:
-                tried = subprocess.run(["/bin/sh", "-n", "-c", words[2]], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-                if tried.returncode:
-                    errors.append("%s: %s" % (where, show(b" ".join(tried.stderr.split(b"\n")).strip())))
-            elif words and words[0] and program.find(words[0]) is None:
-                errors.append("%s: there is no program %s" % (where, show(words[0])))
-    return errors
-
-
 def _release(config, name):
     """Tell the daemon that runs by a Config to release a sync."""
     names = [sync.name for sync in config.syncs]
@@ -292,25 +268,6 @@ def _release(config, name):
                            "as -pidfile /run/lsyncd-lite/lsyncd-lite.pid for the service (SIGUSR1 releases all syncs)"])
     Pidfile.signal(config.settings.pidfile, signal.SIGUSR1, to_bytes(name))
     return _say("the daemon is told: its log says what it releases")
-
-
-def _test_filter(config, text):
-    """Say which rule decides for a path, relative to the source or below it, in each sync."""
-    path = to_bytes(text)
-    for sync in config.syncs:
-        inside = path
-        if path.startswith(b"/"):
-            inside = below(os.path.normpath(path), sync.source)
-            if inside is None:
-                inside = path.lstrip(b"/")  # as rsync writes it: "/" is the source
-        is_dir = path.endswith(b"/") or os.path.isdir(os.path.join(sync.source, inside))
-        inside = inside.rstrip(b"/")
-        excluded, rule, matched = Filter(sync.rules + sync.extra_rules).deciding(inside, is_dir)
-        words = "no rule" if rule is None else "%s %s (%s)" % (rule.sign, show(rule.pattern), rule.where)
-        if rule is not None and matched != inside:
-            words += ", which matches its parent %s" % show(matched)
-        _say("%s: %s: %s: %s" % (show(sync.name), show(inside), "excluded" if excluded else "mirrored", words))
-    return 0
 
 
 def _defect(error):

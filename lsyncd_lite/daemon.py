@@ -11,15 +11,13 @@ import time
 
 from lsyncd_lite.config.config import as_mode
 from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, lacking, reason
-from lsyncd_lite.jobs import Jobs
+from lsyncd_lite.jobs import Jobs, lacks
 from lsyncd_lite.keeping import Keeper
-from lsyncd_lite.mirror import needs
 from lsyncd_lite.mirror.job import LOST, Verdict
 from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.mirror.sync import Sync
 from lsyncd_lite.paths import below, show, to_bytes
 from lsyncd_lite.report import status
-from lsyncd_lite.system import program
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.pidfile import Pidfile
 from lsyncd_lite.system.process import argv_of
@@ -322,15 +320,14 @@ class Daemon:
 
     def _look_for_programs(self, sync):
         """Tell of the programs that a new sync needs and that are not there; raise Fatal where the start must not fail."""
-        for name in needs.programs(sync.config, os.environb):
-            if program.find(name) is None:
-                words = needs.missing(name, sync.config)
-                if sync.must_start:
-                    self._start_failed(sync, words)
-                else:
-                    self._log("Error", "%s: %s; waiting for it" % (sync.config.name, words))
-                    self._told[sync] = _why(words)
-                return
+        words = next(iter(lacks(sync.config)), None)
+        if words is None:
+            return
+        if sync.must_start:
+            self._start_failed(sync, words)
+        else:
+            self._log("Error", "%s: %s; waiting for it" % (sync.config.name, words))
+            self._told[sync] = _why(words)
 
     def _mode(self, wanted):
         """Return the mode of a SyncConfig; raise ScriptError."""

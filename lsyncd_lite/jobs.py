@@ -184,3 +184,8 @@ class Jobs:
     def close(self, syncs):
         """End the connections that were shared."""
         self._sockets.end(next((sync.config.ssh.binary for sync in syncs if not sync.config.local), "ssh"))
+
+
+def lacks(config):
+    """Return the words for each program that a SyncConfig cannot do without and that is not there."""
+    return [needs.missing(name, config) for name in needs.programs(config, os.environb) if program.find(name) is None]

@@ -254,3 +254,9 @@ def test_test_filter_names_the_deciding_rule_of_each_sync(run, here, path, first
 
 def test_test_filter_takes_bytes(run):
     assert run("-test-filter", os.fsdecode(b"\xff.o"), conf(FILTERED % "/src"))[1][0].startswith("a: \\xff.o: excluded: - *.o ")
+
+
+def test_a_command_that_no_shell_can_be_given_is_an_error_of_a_check(run):
+    with open("conf", "w") as file:  # execve(2), MAX_ARG_STRLEN
+        file.write("[sync x]\nmode = exec\nsource = /srv\nonCreate = true; : %s\n" % ("x" * 140000))
+    assert refused(run, "-check", "conf") == ["sync x: onCreate: cannot run /bin/sh: Argument list too long"]

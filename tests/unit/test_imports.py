@@ -13,7 +13,7 @@ import lsyncd_lite
 ROOT = os.path.dirname(lsyncd_lite.__file__)
 
 # From text and kernel to people (design.md 2); who stands on one line may import each other.
-ORDER = [["__init__"], ["errors", "paths"], ["aside"], ["trust"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["watching", "keeping", "jobs"], ["daemon"], ["cli"], ["__main__"]]
+ORDER = [["__init__"], ["errors", "paths"], ["aside"], ["trust"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["watching", "keeping", "jobs"], ["daemon"], ["check"], ["cli"], ["__main__"]]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 FOLDERS = {  # top down; a module imports only from above
     "config": ["section", "crontab", "settings", "options", "targets", "commands", "scripts", "ini", "json", "expansion", "files", "config"],
