@@ -113,6 +113,7 @@ def test_what_procd_is_told_mirrors_and_heeds_its_signals(service):
     assert service.process.wait(30) == 128 + signal.SIGTERM and service.process.stderr.read() == ""
     assert (host / "srv/target/second").exists() and " Exec: " in service.log()
     assert [path for path in os.listdir(str(host / "var/lib/lsyncd-lite")) if path.startswith("one-")]
+    assert [oct(os.stat(str(host / path)).st_mode & 0o777) for path in ("var/lib/lsyncd-lite", "var/log/lsyncd-lite")] == ["0o700", "0o750"]
 
 
 def test_it_is_a_script_of_rc_common():
