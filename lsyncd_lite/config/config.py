@@ -10,8 +10,8 @@ import re
 from types import SimpleNamespace
 
 from lsyncd_lite.aside import Answers
-from lsyncd_lite.config import settings, targets
-from lsyncd_lite.config.files import Files, text_of
+from lsyncd_lite.config import patterns, settings, targets
+from lsyncd_lite.config.files import Files
 from lsyncd_lite.config.section import Entry, Section
 from lsyncd_lite.errors import ConfigError, reason
 from lsyncd_lite.paths import below, show, to_bytes, to_text
@@ -215,8 +215,8 @@ class _Builder:
 
         if plain["maxDelete"] is not None and any(word.startswith("--max-delete") for word in rsync._extra):
             self.errors.append("%s: stands beside --max-delete in rsync._extra; allowed: one of them" % places["maxDelete"])
-        rules = self._rules(values, places)
-        extra_rules = self._extra_rules(places, rsync)
+        rules = patterns.rules(values, places, self.files)
+        extra_rules = patterns.of_rsync(rsync, places, self.files)
         source = _real(to_bytes(values["source"]))[0]
         many = "host" if mode == "rsyncssh" else "target"  # one sync for each
         wanted = values.get(many, ("",))
@@ -351,56 +351,6 @@ class _Builder:
         self.warnings.append("%s: is a whole command line: its arguments are taken, %s" % (where, words))
         return arguments
 
-    def _rules(self, values, places):
-        """Return the rules of a sync in the order in which the first match decides."""
-        rules = [("-", to_bytes(pattern), places["exclude"]) for pattern in values.get("exclude", ())]
-        rules += [("-", to_bytes(line), where) for line, where in self._file("excludeFrom", values, places)]
-        given = [(line, places.get("filter")) for line in values.get("filter", ())]
-        for line, where in given + self._file("filterFrom", values, places):
-            sign, blank, pattern = line[:1], line[1:2], line[2:]
-            if sign in ("+", "-") and blank == " " and pattern:
-                rules.append((sign, to_bytes(pattern), where))
-            else:
-                self.errors.append('%s: %s is no rule; allowed: "+ PATTERN" or "- PATTERN"' % (where, self.files.shown(where, line)))
-        return tuple(rules)
-
-    def _file(self, key, values, places):
-        """Return (line, where) of the lines of a file of patterns that are no comments."""
-        if key not in values:
-            return []
-        return self._lines_of(values[key], places[key])
-
-    def _lines_of(self, filename, where):
-        try:
-            content = self.files.trusted(to_bytes(filename))
-        except OSError as error:
-            self.errors.append("%s: cannot read %s: %s" % (where, self.files.shown(where, filename), reason(error)))
-            return []
-        text = "" if content is None else text_of(content)
-        return [(line, "%s:%d" % (show(filename), number)) for number, line in enumerate(text.split("\n"), 1)
-                if line.strip() and line[0] not in "#;"]
-
-    def _extra_rules(self, places, rsync):
-        """Return what rsync._extra (and cvs_exclude) chooses: it has to hold while running, too."""
-        rules, arguments = [], list(rsync._extra)
-        where = places.get("rsync._extra")
-        while arguments:
-            option, equals, value = arguments.pop(0).partition("=")
-            sign = {"--include": "+", "--include-from": "+", "--exclude": "-", "--exclude-from": "-"}.get(option)
-            if sign is None:
-                if option in ("--filter", "--cvs-exclude") or option.startswith(("-f", "-F", "-C")):
-                    self.warnings.append("%s: %s holds at a full sync only; use filter" % (where, self.files.shown(where, option)))
-                continue
-            if not equals and arguments:
-                value = arguments.pop(0)
-            lines = self._lines_of(value, where) if option.endswith("-from") else [(value, where)]
-            for line, at in lines:  # either may say "+ PATTERN" or "- PATTERN" (rsync(1), OLD PREFIXES)
-                prefixed = line[:2] in ("+ ", "- ")
-                rules.append((line[0] if prefixed else sign, to_bytes(line[2:] if prefixed else line), at))
-        if rsync.cvs_exclude:
-            rules += [("-", pattern, "rsync.cvs_exclude") for pattern in CVS_EXCLUDE]
-        return tuple(rules)
-
 
 def as_mode(sync, mode):
     """Return the SyncConfig by which a sync of mode script does what a standard mode does; raise ValueError."""
@@ -441,12 +391,6 @@ def _refuse_danger(source, end, source_shown):
     else:
         return
     raise targets.Refused("target %%s %s (source %s): refused" % (problem, source_shown.replace("%", "%%")), show(real))
-
-
-# What -C leaves out (rsync(1), --cvs-exclude).
-CVS_EXCLUDE = (b"RCS SCCS CVS CVS.adm RCSLOG cvslog.* tags TAGS .make.state .nse_depinfo *~ #* .#* ,* _$* *$ "
-               b"*.old *.bak *.BAK *.orig *.rej .del-* *.a *.olb *.o *.obj *.so *.exe *.Z *.elc *.ln core "
-               b".svn/ .git/ .hg/ .bzr/").split()
 
 
 def _find(name, known):

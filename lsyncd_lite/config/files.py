@@ -48,8 +48,8 @@ class Files:
     """Reads what a configuration is made of; findings go to two lists of lines, errors and warnings."""
 
     def __init__(self, errors, warnings):
-        self._errors = errors
-        self._warnings = warnings
+        self.errors = errors
+        self.warnings = warnings
         self._written = {}  # where an entry stands: {a line of what it has become: as it was written}
 
     def sections(self, filename, is_literal):
@@ -73,7 +73,7 @@ class Files:
         except FileNotFoundError:
             return []
         except OSError as error:
-            self._errors.append("%s: cannot read the directory: %s" % (show(directory), reason(error)))
+            self.errors.append("%s: cannot read the directory: %s" % (show(directory), reason(error)))
             return []
         return [os.path.join(directory, name) for name in sorted(names) if name.endswith(b".conf") and not name.startswith(b".")]
 
@@ -81,7 +81,7 @@ class Files:
         try:
             content = self.trusted(filename, is_plain)
         except OSError as error:
-            self._errors.append("%s: cannot read the configuration: %s" % (show(filename), reason(error)))
+            self.errors.append("%s: cannot read the configuration: %s" % (show(filename), reason(error)))
             return []
         if content is None:
             return []
@@ -91,7 +91,7 @@ class Files:
         else:
             from lsyncd_lite.config import ini as reader
         sections, errors = reader.read(text, show(filename))
-        self._errors += errors
+        self.errors += errors
         return sections
 
     def trusted(self, filename, is_plain=False):
@@ -101,9 +101,9 @@ class Files:
         """
         content, doubts = read_file(filename, is_plain)
         if doubts and os.geteuid() == 0:
-            self._errors += ["%s: refused, as root does what it says" % line for line in doubts]
+            self.errors += ["%s: refused, as root does what it says" % line for line in doubts]
             return None
-        self._warnings += [line for line in doubts if line not in self._warnings]
+        self.warnings += [line for line in doubts if line not in self.warnings]
         return content
 
     def _expanded(self, section, is_literal):
@@ -112,7 +112,7 @@ class Files:
         for entry in section.entries:
             if not is_literal(section.kind, entry.key):
                 raw, problems, written = expansion.expand_all(entry.raw, self._variable, self._content)
-                self._errors += ["%s: %s" % (entry.where, words) for words in problems]
+                self.errors += ["%s: %s" % (entry.where, words) for words in problems]
                 if written is not None:
                     self._written[entry.where] = written
                     entry = entry._replace(raw=raw, written=entry.raw, is_refused=bool(problems))
@@ -143,6 +143,6 @@ class Files:
             raise ValueError("cannot read the file: %s" % reason(error)) from None
         if doubts and os.geteuid() == 0:
             raise ValueError("%s: refused, as root does what it says" % doubts[0])
-        self._warnings += [line for line in doubts if line not in self._warnings]
+        self.warnings += [line for line in doubts if line not in self.warnings]
         text = text_of(content)
         return text[:-1] if text.endswith("\n") else text
