@@ -176,7 +176,7 @@ EXITCODES = Kind(_exitcodes, "CODE = ok, again or die, with a CODE of 0 to 255 (
                  "JSON: an object, or an array of strings)", paired=True)
 PARAMS = Kind(_params, "NAME = VALUE with a NAME of letters, digits and _ (INI: one a line, or param.NAME = VALUE; JSON: an object)",
               paired=True)
-DELETE = Kind(_delete, "true, false, startup or running", ("true", "false", "startup", "running"))
+DELETE = Kind(_delete, "yes, no, startup or running (true is yes, false no)", ("yes", "no", "startup", "running"))
 FACILITY = Kind(_facility, "one of: " + ", ".join(FACILITIES) + ", or a number below 24", FACILITIES)
 MODE = Kind(_mode, "one of: " + ", ".join(MODES), MODES)
 
@@ -232,7 +232,7 @@ KEYS = (
     Key("filter", "sync", LINES, (), "Ordered rules \"+ PATTERN\" or \"- PATTERN\"; the first match decides."),
     Key("filterFrom", "sync", FILE, None, "File of filter rules, one a line."),
     Key("delete", "sync", DELETE, True,
-        "Delete on the target what the source has not: always, never, at start-up or while running.",
+        "Delete on the target what the source has not: yes, no, or at start-up or while running only.",
         modes=_MIRRORING),
     Key("init", "sync", BOOL, True, "Begin with a full sync."),
     Key("allowEmptySource", "sync", BOOL, False,
