@@ -115,6 +115,15 @@ def test_purge_is_all_that_is_written_by_hand():
             ] == ["lsyncd-lite.postrm"]
 
 
+def test_a_purge_in_another_root_leaves_this_host_alone(unpacked, tmp_path):
+    """As dpkg does it with --force-script-chrootless."""
+    (tmp_path / "rm").write_text('#!/bin/sh\nfor name; do echo "rm $name"; done\n')
+    (tmp_path / "rm").chmod(0o755)
+    said = call("/bin/sh", unpacked / "DEBIAN/postrm", "purge", env={"PATH": str(tmp_path), "DPKG_ROOT": "/other"}).stdout
+    names = re.findall("^rm (/.*)$", said, re.M)
+    assert "/other/etc/lsyncd-lite" in names and [name for name in names if not name.startswith("/other/")] == []
+
+
 # ---- its life ----------------------------------------------------------------------------------
 
 CONFIG = Path("/etc/lsyncd-lite/lsyncd-lite.conf")
