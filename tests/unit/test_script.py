@@ -1155,8 +1155,10 @@ def test_steps_that_need_nothing_and_take_time_are_told_of(wanted, soon):
     assert ran.verdict is DIE and is_told(ran.words) and len(world.logged("Warn")) == 1
 
 
-def test_steps_that_run_something_may_go_on_for_ever(soon):
-    world = World("import time\ndef on_create(event):\n    for number in range(20):\n        time.sleep(0.01)\n        yield spawn(['a'])\n")
+def test_steps_that_run_something_may_go_on_for_ever(monkeypatch):
+    monkeypatch.setattr(system, "WARN_AFTER", 0.3)
+    monkeypatch.setattr(system, "END_AFTER", 0.5)
+    world = World("import time\ndef on_create(event):\n    for number in range(30):\n        time.sleep(0.02)\n        yield spawn(['a'])\n")
     assert world.happens(CREATE).verdict is OK and world.lines == []
 
 
@@ -1176,8 +1178,10 @@ def test_a_function_that_catches_everything_is_told_of_again(soon):
     assert ran.verdict is DIE or len(world.lines) > 1
 
 
-def test_the_time_of_one_function_is_not_the_next_ones(soon):
-    world = World("import time\ndef on_create(event): time.sleep(0.02)\n")
+def test_the_time_of_one_function_is_not_the_next_ones(monkeypatch):
+    monkeypatch.setattr(system, "WARN_AFTER", 0.3)
+    monkeypatch.setattr(system, "END_AFTER", 0.5)
+    world = World("import time\ndef on_create(event): time.sleep(0.1)\n")
     for _time in range(6):
         assert world.happens(CREATE).verdict is OK
     assert world.lines == []
