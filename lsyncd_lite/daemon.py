@@ -266,7 +266,8 @@ class Daemon:
         for sync in left:
             self._told.pop(sync, None)
             self._jobs.forget(sync)
-            self._log("Normal", "%s: ended by the new configuration" % sync.config.name)
+            goes_on = sync.config.name in {other.config.name for other in syncs}
+            self._log("Normal", "%s: %s by the new configuration" % (sync.config.name, "begun anew" if goes_on else "ended"))
             heirs = [heir for heir in syncs if (heir.config.source, heir.config.target)
                      == (sync.config.source, sync.config.target)]
             for heir in heirs:

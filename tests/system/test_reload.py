@@ -56,6 +56,9 @@ def test_pairs_that_did_not_change_go_on_new_ones_start_and_removed_ones_end(tmp
     assert "later" in names(targets["changes"]) and "later.tmp" not in names(targets["changes"])
     assert "later" not in names(targets["goes"]) and len(binaries["goes"].calls()) == calls["goes"]
     assert not any("-r" in call.argv for call in binaries["stays"].calls()[calls["stays"]:])
+    running.wait_log("goes: ended by the new configuration")
+    running.wait_log("changes: begun anew by the new configuration")
+    assert "stays: ended" not in running.log() and "stays: begun anew" not in running.log()
 
 
 def test_what_was_queued_for_an_unchanged_pair_survives(src, dst, tmp_path, daemon, rsync):
