@@ -11,7 +11,7 @@ import pytest
 
 pytest.register_assert_rewrite("roots")
 
-from roots import CHECKOUT, Failed, Layer, Root, call, debootstrap, mounted_below  # noqa: E402
+from roots import CHECKOUT, Failed, Layer, Root, call, debootstrap, mounted_below, sources  # noqa: E402
 
 import lsyncd_lite  # noqa: E402
 
@@ -47,12 +47,7 @@ def work():
 @pytest.fixture(scope="session")
 def checkout():
     """Copy what is checked out, and nothing else that lies around: `checkout(directory)`."""
-    if (CHECKOUT / ".git").exists():
-        listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=str(CHECKOUT), stdout=subprocess.PIPE, check=True)
-        names = [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name]
-    else:  # of a source package
-        names = [str(path.relative_to(CHECKOUT)) for path in CHECKOUT.rglob("*")
-                 if "__pycache__" not in path.parts and (path.is_symlink() or path.is_file())]
+    names = sources()
 
     def copy(path):
         for name in names:

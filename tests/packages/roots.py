@@ -60,6 +60,15 @@ def wait_for(condition, what, seconds=20):
         time.sleep(0.05)
 
 
+def sources():
+    """Return the names of the files of this project, of a checkout (what is in git) or of a source package (all)."""
+    if (CHECKOUT / ".git").exists():
+        listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=str(CHECKOUT), stdout=subprocess.PIPE, check=True)
+        return [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name]
+    return [str(path.relative_to(CHECKOUT)) for path in CHECKOUT.rglob("*")
+            if "__pycache__" not in path.parts and (path.is_symlink() or path.is_file())]
+
+
 def suite():
     """Return the name of the Debian that we run on."""
     for line in Path("/etc/os-release").read_text().splitlines():

@@ -2,12 +2,11 @@
 
 import re
 import shutil
-import subprocess
 
 import pytest
 
 from lsyncd_lite.config import ini, settings
-from roots import CHECKOUT, call
+from roots import CHECKOUT, call, sources
 
 # What has no shebang, or one of a program that reads shell: which shell that is.
 SOURCED = {
@@ -23,11 +22,9 @@ SHEBANG = re.compile(r"#!\s*(?:/usr)?/s?bin/(?:env +)?(sh|dash|bash)(?:\s|$)")
 
 
 def scripts():
-    """Return {path: shell} of what is checked in."""
-    listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                            cwd=str(CHECKOUT), stdout=subprocess.PIPE, check=True)
+    """Return {path: shell} of what is ours."""
     found = {}
-    for name in filter(None, listed.stdout.decode().split("\0")):
+    for name in sources():
         path = CHECKOUT / name
         if name in SOURCED:
             found[name] = SOURCED[name]
