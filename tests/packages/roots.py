@@ -134,12 +134,7 @@ class Root:
 
     def install(self, *names):
         """Install packages by name, or files from outside, without recommended ones."""
-        words = []
-        for name in names:
-            if isinstance(name, Path):
-                shutil.copy(str(name), str(self / "var/tmp"))
-                name = "/var/tmp/" + name.name
-            words.append(name)
+        words = bring(self, names)
         if not list((self / "var/lib/apt/lists").glob("*Packages*")):
             self.run("apt-get", "update", "-q")
         done = self.run("apt-get", "install", "-y", "-q", "--no-install-recommends", *words)
@@ -197,6 +192,14 @@ subprocess.run(["mount", "--rbind", "/dev", root + "/dev"], check=True)
             found.update(inside + "/" + name for name in files)
             found.update(inside + "/" + name for name in below if not os.path.isdir(inside + "/" + name))
         return found
+
+
+def bring(root, words):
+    """Copy the files (Paths) among some words into a root; return the words as they are in there."""
+    for word in words:
+        if isinstance(word, Path):
+            shutil.copy(str(word), str(root / "var/tmp"))
+    return ["/var/tmp/" + word.name if isinstance(word, Path) else word for word in words]
 
 
 def mounted_below(path):

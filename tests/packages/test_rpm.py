@@ -5,13 +5,12 @@ import re
 import shutil
 import subprocess
 from collections import namedtuple
-from pathlib import Path
 
 import pytest
 
 import lsyncd_lite
 from machine import Machine, needs
-from roots import CHECKOUT, Root, call, wait_for
+from roots import CHECKOUT, Root, bring, call, wait_for
 
 NAME = "lsyncd-lite-%s" % lsyncd_lite.__version__
 CONFIG = "/etc/lsyncd-lite/lsyncd-lite.conf"
@@ -65,13 +64,7 @@ def host(host):
 
 def rpm_in(root, *words, **options):
     """Run rpm in a root, with a database that knows no package of Debian."""
-    copied = []
-    for word in words:
-        if isinstance(word, Path):
-            shutil.copy(str(word), str(root / "var/tmp"))
-            word = "/var/tmp/" + word.name
-        copied.append(word)
-    return told(root.run("rpm", "--dbpath", DATABASE, *copied, **options))
+    return told(root.run("rpm", "--dbpath", DATABASE, *bring(root, words), **options))
 
 
 def told(done):
