@@ -44,7 +44,7 @@ def test_mandoc_has_nothing_to_say(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
-@pytest.mark.parametrize("macros", ["-man", "-mdoc", "-mandoc"])
+@pytest.mark.parametrize("macros", ["-mdoc", "-mandoc"])
 def test_groff_has_nothing_to_say(page, macros):
     assert run("groff", macros, "-ww", "-z", page) == ""
     assert run("groff", macros, "-ww", "-z", "-K", "utf8", "-T", "utf8", page) == ""

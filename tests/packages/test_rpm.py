@@ -95,7 +95,8 @@ def test_the_spec_has_the_version_of_the_program_and_so_has_the_command_to_build
 
 
 def test_rpmlint_has_nothing_to_say(rpm):
-    done = call("rpmlint", "-r", CHECKOUT / "rpm/lsyncd-lite.rpmlintrc", rpm.binary, rpm.source, CHECKOUT / "rpm/lsyncd-lite.spec")
+    # Not each version says all that is filtered.
+    done = call("rpmlint", "--ignore-unused-rpmlintrc", "-r", CHECKOUT / "rpm/lsyncd-lite.rpmlintrc", rpm.binary, rpm.source, CHECKOUT / "rpm/lsyncd-lite.spec")
     assert "0 errors, 0 warnings" in done.stdout
     assert "warning" not in rpm.log.lower().replace("0 warnings", "")
 
