@@ -99,6 +99,8 @@ def main(arguments=None):
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    if os.getpid() == 1:  # to which the kernel sends nothing that it has no handler for (pid_namespaces(7)); the loop takes over
+        signal.signal(signal.SIGTERM, _end)
     try:
         return _run(arguments)
     except ConfigError as error:
@@ -115,6 +117,11 @@ def main(arguments=None):
     for line in lines:
         _say("<3>" * is_journal(2) + line, 2)
     return FAILURE
+
+
+def _end(number, _frame):
+    """End at once: nothing has begun."""
+    sys.exit(128 + number)
 
 
 def _run(arguments):

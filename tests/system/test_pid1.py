@@ -55,6 +55,19 @@ def test_it_sends_what_is_pending_and_ends_with_the_signal_in_its_status(daemon,
     assert all(LOG_LINE.fullmatch(line) for line in lines) and lines[-1].endswith("Normal: ended by signal %d" % number)
 
 
+def test_it_ends_while_it_has_not_even_read_its_configuration(daemon, tmp_path):
+    os.mkfifo(str(tmp_path / "conf"))  # to which nobody writes
+    one = daemon(argv=[tmp_path / "conf"], prefix=FIRST)
+    pid = first(one)
+
+    def listens():
+        caught = re.search(r"(?m)^SigCgt:\s(.*)$", Path("/proc/%d/status" % pid).read_text()).group(1)
+        return int(caught, 16) >> signal.SIGTERM - 1 & 1
+    wait_for(listens, "a handler")
+    os.kill(pid, signal.SIGTERM)
+    assert one.ended() == 128 + signal.SIGTERM
+
+
 def test_a_pass_ends_with_0(daemon, src, dst):
     make(src, "a")
     one = daemon(argv=["-onepass", "-direct", src, dst], prefix=FIRST)
