@@ -98,7 +98,9 @@ def test_rpmlint_has_nothing_to_say(rpm):
     # Not each version says all that is filtered.
     done = call("rpmlint", "--ignore-unused-rpmlintrc", "-r", CHECKOUT / "rpm/lsyncd-lite.rpmlintrc", rpm.binary, rpm.source, CHECKOUT / "rpm/lsyncd-lite.spec")
     assert "0 errors, 0 warnings" in done.stdout
-    assert "warning" not in rpm.log.lower().replace("0 warnings", "")
+    # Its new name is unknown before rpm 4.20.
+    log = rpm.log.replace("warning: %clamp_mtime_to_source_date_epoch is deprecated", "")
+    assert "warning" not in log.lower().replace("0 warnings", "")
 
 
 def test_each_filter_of_rpmlint_has_its_reason():
