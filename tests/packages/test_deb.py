@@ -375,6 +375,21 @@ def test_options_and_variables_come_from_etc_default(configured):
 
 
 @pytest.mark.slow
+def test_what_is_away_at_the_start_is_waited_for_and_holds_up_nothing_else(configured):
+    away = configured.root / "srv/away"
+    configured.configure((configured.root / CONFIG).read_text() + "\n[sync away]\nmode = direct\nsource = /srv/away\ntarget = /srv/copy\ndelay = 0\n")
+    assert configured.init("start")[0] == 0
+    wait_for(lambda: equal(configured), "the sync of which all is there")
+    away.mkdir()
+    (away / "file").write_text("late")
+    try:
+        wait_for((configured.root / "srv/copy/file").exists, "the other one", 60)
+    finally:
+        for name in ("away", "copy"):
+            shutil.rmtree(str(configured.root / "srv" / name), ignore_errors=True)
+
+
+@pytest.mark.slow
 def test_the_init_script_needs_neither_dash_nor_dpkg_s_start_stop_daemon(configured):
     configured.root.install("busybox")
     configured.root.sh("cp /usr/bin/busybox /usr/local/sbin/start-stop-daemon")
