@@ -16,6 +16,7 @@ EXTEND = EXTENSION / 4
 RETRY = 0.5                 # seconds until what matters is sent again to a manager that has no time
 UNSENT = 8                  # of these messages
 LONGEST = 400               # characters of a status
+SHORTEST = 0.01             # seconds between two signs of life, whatever a manager wants
 
 
 class Manager:
@@ -141,6 +142,6 @@ def _interval(environ):
     try:
         usec = int(environ.get(b"WATCHDOG_USEC", b"0"))
         pid = int(environ.get(b"WATCHDOG_PID") or os.getpid())
-        return usec / 2e6 if usec > 0 and pid == os.getpid() else None
+        return max(usec / 2e6, SHORTEST) if usec > 0 and pid == os.getpid() else None
     except (ValueError, OverflowError):
         return None

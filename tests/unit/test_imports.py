@@ -12,7 +12,7 @@ import lsyncd_lite
 
 ROOT = os.path.dirname(lsyncd_lite.__file__)
 
-# From text and kernel to people (design.md 2); who stands on one line may import each other.
+# From text and kernel to people; who stands on one line may import each other.
 ORDER = [["__init__"], ["errors", "paths"], ["aside"], ["trust"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["watching", "keeping", "jobs"], ["daemon"], ["check"], ["cli"], ["__main__"]]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 FOLDERS = {  # top down; a module imports only from above
@@ -20,7 +20,7 @@ FOLDERS = {  # top down; a module imports only from above
     "mirror": ["change", "filters", "queue", "moves", "job", "ssh", "needs", "rsync", "rsyncssh", "direct", "schedule", "pair", "sync", "events", "eventsync", "exec", "script"],
     "watch": ["inotify", "filesystems", "limits", "scan", "tops", "tree", "polled", "choice"],
 }
-# What an idle daemon never needs costs memory (design.md 7, rule 10; rsync-transport.md).
+# What an idle daemon never needs costs memory.
 HEAVY = {"argparse", "configparser", "dataclasses", "difflib", "json", "logging", "pathlib", "random", "shutil", "subprocess", "tempfile", "threading",
          "typing", "asyncio", "socket", "inspect"}
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from lsyncd_lite.system.supervisor import manager_of
-from lsyncd_lite.system.notify import EXTEND, LATEST, LONGEST, SETTLED, Manager
+from lsyncd_lite.system.notify import EXTEND, LATEST, LONGEST, SETTLED, SHORTEST, Manager
 
 
 class World:
@@ -112,6 +112,13 @@ def test_no_signs_of_life_where_nobody_waits_for_ours(world, environ):
     world.heard()
     manager.turn(lambda: "a", 1e6)
     assert world.heard() == [] and manager.due is None
+
+
+def test_an_impatient_watchdog_does_not_keep_the_loop_turning(world):
+    manager = world.manager(WATCHDOG_USEC="1")
+    manager.ready("a")
+    manager.turn(lambda: "a", 100.0)
+    assert manager.due == 100.0 + SHORTEST
 
 
 def test_a_watchdog_that_names_nobody_means_us(world):

@@ -1,6 +1,6 @@
 """rsync mode: which argument lists for which situation, and what each exit status means.
 
-The situations are those of rsync-transport.md; the source is a dictionary.
+The situations are those that rsync was measured in; the source is a dictionary.
 """
 
 import itertools
@@ -219,7 +219,7 @@ def test_hard_links_do_not_matter_where_they_are_not_kept():
 
 @pytest.mark.parametrize("doubted", [(b"h", FRESH), (b"f", FRESH), (b"d", WHOLE | FRESH)])
 def test_a_hard_linked_file_does_not_take_the_doubt_from_others(doubted):
-    """Else `touch -r a b; mv b a` is lost (known-traps.md 5) as soon as a linked file is in the same batch."""
+    """Else `touch -r a b; mv b a` is lost (trap 5) as soon as a linked file is in the same batch."""
     assert any(by_content(job) for job in plan([(b"h", FRESH), doubted], LINKED, rsync={"hard_links": True}))
 
 

@@ -36,7 +36,7 @@ def test_every_scope_is_known():
     assert {word for key in settings.KEYS for word in key.scopes.split()} == {"settings", "sync", *settings.TABLES}
 
 
-# lsyncd-behaviour.md; "" stands for a value
+# What users of lsyncd know; "" stands for a value
 SETTINGS = {"logfile", "pidfile", "nodaemon", "onepass", "statusFile", "statusInterval", "logfacility", "logident", "insist",
             "inotifyMode", "maxProcesses", "maxDelays", "delay", "shutdownTimeout", "onFatal"}
 SYNC = {"name", "mode", "source", "target", "delay", "maxDelays", "maxProcesses", "exclude", "excludeFrom", "filter",
