@@ -99,7 +99,7 @@ class Pair:
         """Start nothing for a while: the source, or what it lacks, is not there, and nothing may be concluded from that."""
         self.absent, self.retry_at = True, now + ABSENT_RETRY
         self.lacks = lacks or self._missing
-        for job in [job for job in self._next if _needs_source(job)]:  # what is there when it is back may be another one
+        for job in [job for job in self._next if _mirrors(job)]:  # what is there when it is back may be another one
             self._next.remove(job)
             self.running.discard(job)
             self._judge(job, None, [], now, self._settled, (Verdict.REDO, None))
@@ -153,7 +153,7 @@ class Pair:
         if due is None or due > now:
             return None
         if self._next:
-            lacks = None if self.stopping or not _needs_source(self._next[0]) else self._lacks(source)
+            lacks = None if self.stopping or not _mirrors(self._next[0]) else self._lacks(source)
             if lacks is not None:
                 self.lose_source(now, lacks)
                 return None
@@ -442,7 +442,7 @@ class Pair:
     _is_planned = False  # something waits for a process only
 
 
-def _needs_source(job):
+def _mirrors(job):
     """Tell whether a job is one that mirrors."""
     return (job.around or job).purpose not in (HOOK, GATE, ACTION, LOST)
 

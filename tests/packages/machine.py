@@ -9,21 +9,17 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from roots import ENVIRONMENT, Failed, call, wait_for
+from roots import ENVIRONMENT, Failed, Root, wait_for
 
 
-class Machine:
-    """A directory with a Debian that has systemd; see above."""
+class Machine(Root):
+    """A directory with a Debian that has systemd; see above. It has to be booted: no command starts it."""
 
     def __init__(self, path, name):
         """name: of the machine, of its own among all."""
-        self.path, self.name = path, name
-        self._nspawn = self._first = None
-        self._console = None
-
-    def __truediv__(self, name):
-        """The path from outside of an absolute or relative one inside."""
-        return self.path / str(name).lstrip("/")
+        super().__init__(path)
+        self.name = name
+        self._nspawn = self._console = None
 
     def boot(self):
         """Start it; return when all that is to be started is."""
@@ -83,13 +79,9 @@ class Machine:
         except FileNotFoundError:
             pass  # it has ended by itself
 
-    def run(self, *argv, **options):
-        """Run a command in there to its end, as `call`."""
-        return call("nsenter", "--target", self._first, "--all", *argv, **options)
-
-    def sh(self, text, **options):
-        """Run a text for /bin/sh in there, as `call`."""
-        return self.run("/bin/sh", "-c", text, **options)
+    def argv(self, *argv):
+        """Return the command line that runs a command in there."""
+        return ["nsenter", "--target", self._first, "--all", *map(str, argv)]
 
     def systemctl(self, *words, **options):
         """Ask its systemd."""
