@@ -13,9 +13,10 @@ import lsyncd_lite
 ROOT = os.path.dirname(lsyncd_lite.__file__)
 
 # From text and kernel to people; who stands on one line may import each other.
-ORDER = [["__init__"], ["errors", "paths"], ["aside"], ["trust"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["watching", "keeping", "jobs"], ["daemon"], ["check"], ["cli"], ["__main__"]]
+ORDER = [["__init__"], ["errors", "paths"], ["aside"], ["trust"], ["lua"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["watching", "keeping", "jobs"], ["daemon"], ["check"], ["cli"], ["__main__"]]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 FOLDERS = {  # top down; a module imports only from above
+    "lua": ["values"],
     "config": ["section", "crontab", "settings", "options", "targets", "commands", "scripts", "ini", "json", "expansion", "files", "patterns", "config"],
     "mirror": ["change", "filters", "queue", "moves", "job", "ssh", "needs", "rsync", "rsyncssh", "direct", "schedule", "pair", "sync", "events", "eventsync", "exec", "script"],
     "watch": ["inotify", "filesystems", "limits", "scan", "tops", "tree", "polled", "choice"],

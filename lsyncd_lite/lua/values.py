@@ -1,0 +1,114 @@
+"""What Lua's values are here, and what they may cost. Pure.
+
+nil is None; booleans, integers (64 bits) and floats are Python's; a string is bytes; a
+table is a Table; a function is callable: function(machine, *arguments) returns a tuple
+of results. Sources are the reference manual of Lua 5.3, §2.1 and §3.4, at
+https://www.lua.org/manual/5.3/.
+"""
+
+
+class LuaError(Exception):
+    """What cannot be read or evaluated. words: str, fit for people; line: int, or None until somebody knows it."""
+
+    def __init__(self, words, line=None):
+        super().__init__(words)
+        self.words = words
+        self.line = line
+
+
+class Meter:
+    """Counts what an evaluation costs; raises LuaError when it is too much."""
+
+    def __init__(self, steps=1000000, room=64 << 20):
+        self.steps = steps  # left
+        self.room = room    # bytes left, about; what is thrown away counts, too
+
+    def step(self, count=1):
+        """Count steps of an evaluation."""
+        self.steps -= count
+        if self.steps < 0:
+            raise LuaError("takes too many steps: a loop that does not end?")
+
+    def take(self, size):
+        """Count bytes that are made."""
+        self.room -= size
+        if self.room < 0:
+            raise LuaError("takes too much memory: a table or a string that grows without end?")
+
+
+class Table:
+    """A table of Lua, which remembers in which lines its fields were written.
+
+    line: where it begins; its keys have their order: 1, 2, 3 …, then all others as they came.
+    """
+
+    def __init__(self, line=None):
+        self.line = line
+        self._list = []    # values of 1, 2, 3 …
+        self._others = {}  # key → value; booleans as ("boolean", key), since 1 == True
+        self._lines = {}   # key, as in _others → line
+
+    def get(self, key):
+        """Return the value of a key, or None."""
+        key = _plain(key)
+        if type(key) is int and 0 < key <= len(self._list):
+            return self._list[key - 1]
+        return self._others.get(key)
+
+    def set(self, key, value, line=None):
+        """Give a key a value; None takes it away. Raises LuaError where there can be no such key."""
+        if key is None or key != key:
+            raise LuaError("a table has no place for the key %s" % ("nil" if key is None else "NaN"))
+        key = _plain(key)
+        self._lines[key] = line
+        if type(key) is int and 0 < key <= len(self._list) + 1:
+            self._set_item(key, value)
+        elif value is None:
+            self._others.pop(key, None)
+        else:
+            self._others[key] = value
+
+    def _set_item(self, key, value):
+        if value is None:
+            if key <= len(self._list):
+                for index in range(key, len(self._list)):  # what stands behind a hole is no list any more
+                    self._others[index + 1] = self._list[index]
+                del self._list[key - 1:]
+            return
+        if key <= len(self._list):
+            self._list[key - 1] = value
+            return
+        self._list.append(value)
+        self._others.pop(key, None)
+        while self._others and len(self._list) + 1 in self._others:
+            self._list.append(self._others.pop(len(self._list) + 1))
+
+    def __len__(self):
+        """Return a border (§3.4.7)."""
+        return len(self._list)
+
+    def items(self):
+        """Return [(key, value)], in order."""
+        return [*enumerate(self._list, 1), *((key[1] if type(key) is tuple else key, value) for key, value in self._others.items())]
+
+    def line_of(self, key):
+        """Return the line in which a key was given its value, or None."""
+        return self._lines.get(_plain(key))
+
+
+def _plain(key):
+    """Return a key as it is kept: a float that is whole is an integer (§2.1), and a boolean is no number."""
+    if type(key) is float and key.is_integer():
+        return int(key)
+    return ("boolean", key) if type(key) is bool else key
+
+
+def type_name(value):
+    """Return what Lua calls the type of a value."""
+    if value is None:
+        return "nil"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number"
+    return "string" if isinstance(value, bytes) else "table" if isinstance(value, Table) else "function"
