@@ -147,7 +147,7 @@ class _Builder:
             if entry.is_refused:
                 continue
             written = entry.raw if entry.written is None else entry.written
-            if isinstance(written, str):
+            if isinstance(written, str) and entry.is_indented:
                 equals = " = " if key.kind is settings.COMMAND else "="  # a shell's text may set variables
                 for line in written.split("\n")[1:]:
                     other = line.partition("=")[0].strip()

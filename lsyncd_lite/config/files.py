@@ -51,6 +51,8 @@ class Files:
     def __init__(self, errors, warnings):
         self.errors = errors
         self.warnings = warnings
+        self.readings = []    # a Reading of each file, in order
+        self.is_whole = True  # nothing of it could not be read
         self._written = {}  # where an entry stands: {a line of what it has become: as it was written}
 
     def sections(self, filename, is_literal):
@@ -59,10 +61,11 @@ class Files:
         is_literal(kind of section, key): tells whether a value stays as it is.
         """
         main = os.fsencode(filename)
-        sections = self._sections(main, False)
+        self._read(main, False)
         for name in self._others(main):
-            sections += self._sections(name, True)
-        return [self._expanded(section, is_literal) for section in sections]
+            self._read(name, True)
+        return [section if reading.is_literal else self._expanded(section, is_literal)
+                for reading in self.readings for section in reading.sections]
 
     def _others(self, filename):
         """Return the names of the files that follow one."""
@@ -75,25 +78,29 @@ class Files:
             return []
         except OSError as error:
             self.errors.append("%s: cannot read the directory: %s" % (show(directory), reason(error)))
+            self.is_whole = False
             return []
         return [os.path.join(directory, name) for name in sorted(names) if name.endswith(b".conf") and not name.startswith(b".")]
 
-    def _sections(self, filename, is_plain):
+    def _read(self, filename, is_plain):
         try:
             content = self.trusted(filename, is_plain)
         except OSError as error:
             self.errors.append("%s: cannot read the configuration: %s" % (show(filename), reason(error)))
-            return []
+            content = None
         if content is None:
-            return []
+            self.is_whole = False
+            return
         text = text_of(content)
         if text.lstrip().startswith("{"):
             from lsyncd_lite.config import json as reader
         else:
             from lsyncd_lite.config import ini as reader
-        sections, errors = reader.read(text, show(filename))
-        self.errors += errors
-        return sections
+        reading = reader.read(text, show(filename))
+        self.readings.append(reading)
+        self.errors += reading.errors
+        self.warnings += reading.warnings
+        self.is_whole = self.is_whole and not reading.errors
 
     def trusted(self, filename, is_plain=False):
         """Return the content of a file (bytes); None where others could make root do what they want by it. Raises OSError.
