@@ -5,6 +5,7 @@ values; of keys only which hold commands.
 """
 
 import os
+import re
 import stat
 
 from lsyncd_lite.config import expansion
@@ -16,6 +17,9 @@ MAIN = b"lsyncd-lite.conf"  # the one that is followed by those in DIRECTORY, be
 DIRECTORY = b"conf.d"
 _LIMIT = 1 << 20  # bytes of a file that is put into a value
 _MOST = 16 << 20  # bytes of a configuration, a script, a file of patterns: /dev/zero has no end
+
+# How a configuration begins: with a section of INI, or with settings or a sync as Lua has them.
+_BEGIN = re.compile(r"^[ \t]*(?:(?P<section>\[[ \t]*(?:settings|sync)\b)|(?!#|;|--)(?:.*\b)?(?:settings|sync)\s*(?:=\s*)?[({])", re.M)
 
 
 def read_file(filename, is_plain=False, most=None):
@@ -43,6 +47,18 @@ def read_file(filename, is_plain=False, most=None):
 def text_of(content):
     """Return the text of a file's content."""
     return content.decode("utf-8", "surrogateescape").lstrip("\ufeff").replace("\r\n", "\n")
+
+
+def _reader(filename, text):
+    """Return the module that reads a text: what it is is told by how it begins, or by the name of its file."""
+    start, begin = text.lstrip()[:1], _BEGIN.search(text)
+    if start == "{":
+        from lsyncd_lite.config import json as reader
+    elif filename.endswith(b".lua") or start == "<" or begin is not None and not begin.group("section"):
+        from lsyncd_lite.config import lua as reader
+    else:
+        from lsyncd_lite.config import ini as reader
+    return reader
 
 
 class Files:
@@ -92,11 +108,7 @@ class Files:
             self.is_whole = False
             return
         text = text_of(content)
-        if text.lstrip().startswith("{"):
-            from lsyncd_lite.config import json as reader
-        else:
-            from lsyncd_lite.config import ini as reader
-        reading = reader.read(text, show(filename))
+        reading = _reader(filename, text).read(text, show(filename))
         self.readings.append(reading)
         self.errors += reading.errors
         self.warnings += reading.warnings
