@@ -110,6 +110,8 @@ class _Builder:
                                        % (section.where, self.files.shown(place, name), names[name]))
             syncs += found
         self._rivals(syncs)
+        for lines in self.errors, self.warnings:
+            lines[:] = dict.fromkeys(lines)  # the syncs of a loop stand in the same place
         return Config(settings=merged, syncs=syncs, warnings=self.warnings)
 
     def _once(self, entries):

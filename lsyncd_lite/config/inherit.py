@@ -24,6 +24,7 @@ class Merge:
         self.doubts = []
         self.modes = []  # of default's, that were named (each once)
         self._meter = meter
+        self._kind = kind
         self._known = settings.scope(kind)
         self._open = []  # the tables that are being added, outermost first
 
@@ -32,22 +33,20 @@ class Merge:
         if any(table is other for other in self._open) or len(self._open) > _DEEPEST:
             raise LuaError("a table holds itself, or others too deeply: nothing can inherit that", line)
         result = self.table if result is None else result
-        mode = table.get(b"mode")
-        if mode is not None and table.line_of(b"mode") == DEFAULT and to_text(mode) not in self.modes and not any(
-                other.line_of(b"mode") == DEFAULT for other in self._open):
-            self.modes.append(to_text(mode))
+        if _is_mode(table) and not any(map(_is_mode, self._open)) and to_text(table.get(b"mode")) not in self.modes:
+            self.modes.append(to_text(table.get(b"mode")))
         self._open.append(table)
         items = table.items()
         self._meter.step(1 + len(items))
         numbered = self._is_numbered(path)
+        if not numbered:
+            self._holes(table, line, path, items)
         bases = []
         for key, value in items:
             place = table.line_of(key)
             place = (table.line or line) if place is None else place
             if type(key) is not int or numbered:
                 self._set(result, key, value, place, path)
-            elif key > len(table):
-                self.findings.append((place, "item %d of a list, and item %d is nil: was it ever given a value?" % (key, len(table) + 1)))
             elif isinstance(value, Table):
                 bases.append((value, place))
             else:
@@ -55,6 +54,17 @@ class Merge:
         for base, place in bases:
             self.add(base, place, result, path)
         self._open.pop()
+
+    def _holes(self, table, line, path, items):
+        """Find what is nil in a list, which is where lsyncd's lists end without a word."""
+        numbers = {key for key, _value in items if type(key) is int and key > 0}
+        first = next((number for number in range(1, len(numbers) + 2) if number not in numbers))
+        name = show(path[:-1]) or self._kind
+        place = table.line_of(first) or table.line or line
+        if len(numbers) >= first:
+            self.findings.append((place, "%s: item %d of its list is nil, and others follow: was it ever given a value?" % (name, first)))
+        elif not path and table.was_set(first):
+            self.doubts.append((place, "%s: item %d of its list is nil: was it ever given a value?" % (name, first)))
 
     def _is_numbered(self, path):
         """Tell whether numbers are names in a table, as in exitcodes."""
@@ -72,9 +82,14 @@ class Merge:
                 self.add(value, line, given, name + ".")
         elif given is None:
             result.set(key, value, line)
-        elif result.line_of(key) == DEFAULT and line != DEFAULT and given != value and name != "mode":
-            self.doubts.append((line, "%s: is passed over, as lsyncd does: the table of default that is named before has one, and the first "
-                                "counts; name the own one first" % show(name)))
+        elif result.line_of(key) == DEFAULT != line and given != value and name != "mode" and not any(map(_is_mode, self._open)):
+            self.doubts.append((line, "%s: does not count, as in lsyncd: default%s, which has one, is named before this table; name this one first"
+                                % (show(name), "".join("." + mode for mode in self.modes[:1]))))
+
+
+def _is_mode(table):
+    """Tell whether a table is one of default's."""
+    return table.line_of(b"mode") == DEFAULT and table.get(b"mode") is not None
 
 
 class Entries:
@@ -151,7 +166,7 @@ class Entries:
             self.findings.append((line, "%s: allowed: a table, as in %s = { KEY = VALUE }" % (name, name)))
         elif value is not False or row is None or _allows(row, False):  # else it says that the key is not set
             if row is not None and row.kind is settings.BOOL and value is not False and _allows(row, _plain(value)) and not settings.parse(row, _plain(value)):
-                self.doubts.append((line, "%s: is no for %s, which lsyncd takes for true; write %s = false"
+                self.doubts.append((line, "%s: %s is false here, and true for lsyncd, as every text and number; write %s = false"
                                     % (name, show(_text(value)), name.rpartition(".")[2])))
             self._take(name, _plain(value), line)
 

@@ -37,7 +37,7 @@ def read(text, filename):
     """Return the Reading of a text (str) in Lua; errors and warnings are lines `FILE:LINE: …`."""
     if text.lstrip().startswith("<"):
         return Reading([], ["%s:1: this is XML, the format of lsyncd 1; today a configuration is [settings] and [sync NAME] with KEY = VALUE, "
-                            "JSON, or Lua as for lsyncd 2: %s" % (filename, _WAY)], is_literal=True)
+                            "JSON, or Lua as for lsyncd 2: %s" % (filename, _WAY)], [], [], True)
     return _Reader(filename).read(text)
 
 
@@ -128,17 +128,16 @@ class _Reader:
 
     # ---- sync --------------------------------------------------------------------------------
 
-    def _sync(self, machine, table=None, *_others):
+    def _sync(self, machine, table=None, *others):
         """Note what a table is now, with all that it inherits; return that as a table."""
         line = machine.line
-        if not isinstance(table, Table):
+        if not isinstance(table, Table) or others:
             raise LuaError("sync: allowed: a table, as in sync{ default.rsync, source = …, target = … }")
         merge = inherit.Merge(machine.meter, "sync")
         merge.add(table, line)
-        default = Table()
-        for name in _INHERITED:
-            default.set(to_bytes(name), self._default.get(to_bytes(name)), self._default.line_of(to_bytes(name)))
-        merge.add(default, line)
+        for name in map(to_bytes, _INHERITED):
+            if merge.table.get(name) is None:
+                merge.table.set(name, self._default.get(name), self._default.line_of(name))
         self._errors += [self._line(*finding) for finding in merge.findings]
         self._warnings += [self._line(*doubt) for doubt in merge.doubts]
         if len(merge.modes) > 1:
@@ -159,7 +158,7 @@ class _Reader:
         mode = found.get(b"mode")
         if mode is not None:
             return to_text(mode) if isinstance(mode, bytes) else "rsync"
-        names = [name for name in (*_ACTIONS, "onStartup", "action", "init") if found.get(to_bytes(name)) not in (None, False)]
+        names = [name for name in (*_ACTIONS, "onStartup", "action", "init", "collect", "prepare") if found.get(to_bytes(name)) not in (None, False)]
         if any(isinstance(found.get(to_bytes(name)), bytes) for name in names):
             return "exec"
         if any(callable(found.get(to_bytes(name))) for name in names):

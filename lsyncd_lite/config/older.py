@@ -108,9 +108,7 @@ class _Change:
         if base == "exitcodes":
             self._once(base, entry, _LEFT_OUT["rsyncExitCodes"])
             return False
-        if entry.raw is False:
-            self._once(base, entry, "is left out: what was renamed is renamed on the target, too, where mode %s can" % self._mode)
-        return not isinstance(entry.raw, bool)
+        return entry.raw is not True  # what is renamed is always renamed on the target, too
 
     def _refuse(self, entry, base):
         if base != "recursive":
