@@ -269,7 +269,7 @@ class _Builder:
             return None
         filename = os.path.abspath(to_bytes(values["script"]))
         try:
-            code = self.files.trusted(filename)
+            code = self.files.trusted(filename, True)
         except OSError as error:
             self.errors.append("%s: cannot read %s: %s" % (places["script"], self.files.shown(places["script"], values["script"], filename), reason(error)))
             return None

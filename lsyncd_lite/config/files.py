@@ -15,6 +15,7 @@ from lsyncd_lite.trust import doubt, weak_spot
 MAIN = b"lsyncd-lite.conf"  # the one that is followed by those in DIRECTORY, beside it
 DIRECTORY = b"conf.d"
 _LIMIT = 1 << 20  # bytes of a file that is put into a value
+_MOST = 16 << 20  # bytes of a configuration, a script, a file of patterns: /dev/zero has no end
 
 
 def read_file(filename, is_plain=False, most=None):
@@ -106,7 +107,7 @@ class Files:
 
         Everybody may make his own mistakes: what is run by somebody else is a warning.
         """
-        content, doubts = read_file(filename, is_plain)
+        content, doubts = read_file(filename, is_plain, _MOST)
         if doubts and os.geteuid() == 0:
             self.errors += ["%s: refused, as root does what it says" % line for line in doubts]
             return None

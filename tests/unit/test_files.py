@@ -284,6 +284,20 @@ def test_settings_may_stand_in_several_files_each_key_once():
         "conf.d/2.conf: settings.delay: given twice, first in conf.d/1.conf:2: delay", "conf.d/2.conf: settings.insist: given twice, first in lsyncd-lite.conf:2: insist"]
 
 
+@pytest.mark.parametrize("key", ["excludeFrom", "filterFrom", "rsync._extra = --exclude-from"])
+def test_patterns_come_from_a_file_that_has_an_end(key):
+    os.mkfifo("fifo")  # which nobody writes to
+    for name in ("/dev/zero", "fifo"):
+        (line,) = errors(SYNC + "%s=%s\n" % (key, name))
+        assert line == "F:4: %s: cannot read %s: it is no regular file" % (key.partition(" ")[0], name)
+
+
+def test_a_configuration_without_end_is_refused():
+    with pytest.raises(ConfigError) as caught:
+        module.load("/dev/zero")
+    assert caught.value.lines == ["/dev/zero: cannot read the configuration: it is larger than 16777216 bytes"]
+
+
 def test_a_key_twice_over_files_is_an_error_even_where_the_values_are_wrong(env):
     write("[settings]\ndelay = ${UNSET}\nnope = 1\n", "conf.d/1.conf")
     lines = errors("[settings]\ndelay = 5\n" + SYNC, name=MAIN)
