@@ -154,12 +154,16 @@ def _run(arguments):
     except OSError as error:
         raise ConfigError(["cannot tell the current directory: %s" % reason(error)]) from None
 
-    def load():
-        """Read the configuration with relative names taken from where the program was started."""
+    def read(call):
+        """Return what call() returns, with relative names taken from where the program was started."""
         try:
-            config = _within(start, lambda: configuration.load(filename, overrides, pairs))
+            return _within(start, call)
         except OSError as error:
             raise ConfigError(["cannot read the configuration: %s" % reason(error)]) from None
+
+    def load():
+        """Read the configuration."""
+        config = read(lambda: configuration.load(filename, overrides, pairs))
         if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process
             config.settings.nodaemon = True
         return config
@@ -171,7 +175,7 @@ def _run(arguments):
         return config
 
     if "convert" in given:
-        return _convert(_within(start, lambda: configuration.readings(filename)), "json" in given)
+        return _convert(*read(lambda: configuration.readings(filename)), "json" in given)
     nothing = _NO_SYNC % show(filename or b"a file")
 
     def busy(config):
@@ -231,10 +235,9 @@ def _check(config, nothing):
     return _say("OK")
 
 
-def _convert(found, is_json):
-    """Print what was read in another form, and all that there is to say of it; return the exit status. found: see config.readings."""
+def _convert(readings, errors, warnings, is_json):
+    """Print Readings (None: not all could be read) in a form, and all that there is to say of them; return the exit status."""
     from lsyncd_lite.config import writer
-    readings, errors, warnings = found
     text = ""
     if readings is not None:
         try:
