@@ -15,4 +15,4 @@ Entry = namedtuple("Entry", "key raw where written is_refused line last is_inden
 
 # What a reader makes of a text. errors, warnings: lists of lines for people; comments: [(line, text
 # without its mark)] in order; is_literal: "${" in a value is just that
-Reading = namedtuple("Reading", "sections errors warnings comments is_literal", defaults=((), (), False))
+Reading = namedtuple("Reading", "sections errors warnings comments is_literal", defaults=((), (), (), False))
