@@ -6,7 +6,7 @@ that are not what is mostly there, and calls.
 
 from lsyncd_lite.lua.compiler import Compiler
 from lsyncd_lite.lua.arithmetic import NUMBERS, calculate, complement, described, negative, to_text
-from lsyncd_lite.lua.parser import deep_python
+from lsyncd_lite.lua.tree import deep_python
 from lsyncd_lite.lua.values import LuaError, Table, type_name
 from lsyncd_lite.paths import show
 
@@ -212,8 +212,8 @@ def _is_operand(value):
 
 
 def _who(names, values, is_wrong):
-    """Return " (x is nil)" for the first value that is wrong and has a name, else ""."""
+    """Return " (x is nil)" for the first value that is wrong, if it has a name, else ""."""
     for name, value in zip(names, values):
-        if name and is_wrong(value):
-            return " (%s is %s)" % (name, _a(value))
+        if is_wrong(value):
+            return " (%s is %s)" % (name, _a(value)) if name else ""
     return ""

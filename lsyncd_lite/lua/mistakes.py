@@ -121,7 +121,9 @@ def no_value(token, before):
 
 def colon(behind):
     """Return words for a : that calls no method. behind: the token behind it."""
-    if behind.kind in BEGINS_VALUE or behind.kind in ("/", "~", "-"):
+    if behind.kind in ("/", "//", "~"):
+        return "a text with : needs quotes (and a value is set with =)"
+    if behind.kind in BEGINS_VALUE or behind.kind == "-":
         return "a value is set with =, not with :"
     return "the name of a method is missing behind :, before %s" % near(behind)
 

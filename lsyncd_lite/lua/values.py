@@ -79,19 +79,24 @@ class Table:
             return
         items.append(value)
         self._others.pop(key, None)
-        while self._others and len(items) + 1 in self._others:
-            items.append(self._others.pop(len(items) + 1))
+        self._follow()
 
     def fill(self, values, lines):
         """Set 1, 2, 3 … to the values of a list, each with its line; None leaves a hole."""
-        if self._list or any(type(key) is int for key in self._others):
-            for index, (value, line) in enumerate(zip(values, lines), 1):
-                self.set(index, value, line)
-            return
-        self._list.extend(values)
-        while self._list and self._list[-1] is None:
-            self._list.pop()
+        items = self._list
+        items[:len(values)] = values
+        if self._others:
+            for index in range(1, len(values) + 1):
+                self._others.pop(index, None)
+        while items and items[-1] is None:
+            items.pop()
+        self._follow()
         self._lines.update(enumerate(lines, 1))
+
+    def _follow(self):
+        """Put behind the list what follows it among the others."""
+        while self._others and len(self._list) + 1 in self._others:
+            self._list.append(self._others.pop(len(self._list) + 1))
 
     def was_set(self, key):
         """Tell whether a key was ever set, even if to None."""
