@@ -37,7 +37,7 @@ class Merge:
             self.modes.append(to_text(table.get(b"mode")))
         self._open.append(table)
         items = table.items()
-        self._meter.step(1 + len(items))
+        self._meter.step(5 + len(items))
         numbered = self._is_numbered(path)
         if not numbered:
             self._holes(table, line, path, items)

@@ -30,7 +30,8 @@ _MODES = {"rsync": ("delay", "delete", "rsync.binary", "rsync.links", "rsync.pro
           "rsyncssh": ("delay", "maxProcesses", "ssh.binary"),
           "direct": ("delay", "delete", "maxProcesses")}
 _INHERITED = ("delay", "init", "maxDelays", "maxProcesses")  # of what stands in the table of default itself
-_COST = 500  # bytes of an entry, about
+_ROOM = 500  # bytes of an entry, about
+_STEPS = 20  # of the evaluation, that what is done with an entry takes as long as, about
 
 
 def read(text, filename):
@@ -146,7 +147,8 @@ class _Reader:
         mode = self._mode(found, line)
         if mode is not None:
             section = self._section("sync", found, line, mode)
-            machine.meter.take(_COST * (1 + len(section.entries)))
+            machine.meter.take(_ROOM * len(section.entries))
+            machine.meter.step(_STEPS * len(section.entries))
             if mode:
                 self._sections.append(section)
         for name in _OF_SYNCS:
