@@ -17,7 +17,7 @@ _WAY = "see lsyncd-lite.conf(5)"
 _ACTIONS = ("onCreate", "onModify", "onAttrib", "onDelete", "onMove")
 
 # What Lua's functions by these names are called in a script of ours.
-_PYTHON = {"onStartup": "on_startup(event)", "init": "on_startup(event)", "action": "action(inbox)", "collect": "collect(agent, exitcode)",
+_PYTHON = {"onStartup": "on_startup(sync)", "init": "on_startup(sync)", "action": "action(inbox)", "collect": "collect(job, exit_status)",
            "prepare": "prepare(config)", "onCreate": "on_create(event)", "onModify": "on_modify(event)", "onAttrib": "on_attrib(event)",
            "onDelete": "on_delete(event)", "onMove": "on_move(origin, destination)"}
 
@@ -145,28 +145,26 @@ class _Reader:
             self._errors.append(self._line(line, "sync: inherits from %s; allowed: one of them" % " and ".join("default." + name for name in merge.modes)))
         found = merge.table
         mode = self._mode(found, line)
+        section = self._section("sync", found, line, mode or "exec")
+        machine.meter.take(_ROOM * len(section.entries))
+        machine.meter.step(_STEPS * len(section.entries))
         if mode is not None:
-            section = self._section("sync", found, line, mode)
-            machine.meter.take(_ROOM * len(section.entries))
-            machine.meter.step(_STEPS * len(section.entries))
-            if mode:
-                self._sections.append(section)
+            self._sections.append(section)
         for name in _OF_SYNCS:
             found.set(to_bytes(name), _later(name), inherit.DEFAULT)
         return (found,)
 
     def _mode(self, found, line):
-        """Return the mode of a merged table; "" where it does by functions what it does, None where it does nothing, which is a finding."""
+        """Return the mode of a merged table, None where it has none: then there are findings, this or a function."""
         mode = found.get(b"mode")
         if mode is not None:
-            return to_text(mode) if isinstance(mode, bytes) else "rsync"
+            return to_text(mode).rpartition("default.")[2] if isinstance(mode, bytes) else "rsync"
         names = [name for name in (*_ACTIONS, "onStartup", "action", "init", "collect", "prepare") if found.get(to_bytes(name)) not in (None, False)]
         if any(isinstance(found.get(to_bytes(name)), bytes) for name in names):
             return "exec"
-        if any(callable(found.get(to_bytes(name))) for name in names):
-            return ""
-        self._errors.append(self._line(line, "sync: says not how: allowed: one of default.rsync, default.rsyncssh and default.direct in its "
-                                       "list, or an action, as in onCreate = \"COMMAND\""))
+        if not any(callable(found.get(to_bytes(name))) for name in names):
+            self._errors.append(self._line(line, "sync: says not how: allowed: one of default.rsync, default.rsyncssh and default.direct in its "
+                                           "list, or an action, as in onCreate = \"COMMAND\""))
         return None
 
     def _section(self, kind, table, line, mode):

@@ -225,7 +225,7 @@ def test_older_names_are_todays():
 
 @pytest.mark.parametrize("name, python", [
     ("onCreate", "on_create(event)"), ("onModify", "on_modify(event)"), ("onAttrib", "on_attrib(event)"), ("onDelete", "on_delete(event)"), ("onMove", "on_move(origin, destination)"),
-    ("onStartup", "on_startup(event)"), ("action", "action(inbox)"), ("collect", "collect(agent, exitcode)"), ("init", "on_startup(event)"), ("prepare", "prepare(config)")])
+    ("onStartup", "on_startup(sync)"), ("action", "action(inbox)"), ("collect", "collect(job, exit_status)"), ("init", "on_startup(sync)"), ("prepare", "prepare(config)")])
 def test_functions_are_named_with_their_way_out(name, python):
     for base in "", "default.rsync, ", "mode = 'exec', ":
         found = errors("sync{ %s@,\n%s = function(event) spawn(event, '/bin/x') end }" % (base, name))
