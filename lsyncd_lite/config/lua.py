@@ -83,7 +83,12 @@ class _Reader:
         self._errors += [self._line(line, words) for line, words in chunk.errors]
         if not chunk.errors:
             self._evaluate(chunk)
-        return Reading(self._sections, list(dict.fromkeys(self._errors)), list(dict.fromkeys(self._warnings)), comments, True)
+        return Reading(self._sections, self._in_order(self._errors), self._in_order(self._warnings), comments, True)
+
+    def _in_order(self, lines):
+        """Return the lines, each once, in the order of the places that they name."""
+        begin = len(self._filename) + 1
+        return sorted(dict.fromkeys(lines), key=lambda line: int(line[begin:].partition(":")[0]))
 
     def _line(self, line, words):
         return "%s:%d: %s" % (self._filename, line or 1, words)
@@ -200,8 +205,10 @@ def _defaults():
     return default
 
 
-def _refused(name):
-    """Return the words for a function in a sync."""
+def _refused(name, function):
+    """Return the words for a function in a section; None for one of default's that stands where it stood there."""
+    if getattr(function, "belongs_to", None) == name:
+        return None
     if name in _PYTHON:
         text = "write the command as a text (mode exec), or " if name in _ACTIONS or name == "onStartup" else ""
         return "is a function of Lua, which cannot be run here; %smode script with the Python function %s: %s" % (text, _PYTHON[name], _WAY)
@@ -212,6 +219,7 @@ def _later(name):
     def function(_machine, *_arguments):
         raise LuaError("%s runs when there are events, and this is read once; what it is for are commands (mode exec) and Python functions "
                        "(mode script): %s" % (name, _WAY))
+    function.belongs_to = name.rpartition(".")[2]
     return function
 
 
