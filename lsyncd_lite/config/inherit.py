@@ -178,7 +178,7 @@ class Entries:
             self._take(name, _plain(value), line)
 
     def _stray(self, prefix, value, line):
-        words = show(_text(value))
+        words = show(_text(value)) if not prefix else "a " + type_name(value)  # it may be an option that holds a secret
         where = "the list of " + prefix[:-1] if prefix else "the list of a sync" if self._kind == "sync" else "the list of settings"
         hint = ", further arguments in %s_extra = { … }" % prefix if prefix + "_extra" in self._known else ""
         self.findings.append((line, "%s stands in %s; allowed: KEY = VALUE, or a table to inherit from%s" % (words, where, hint)))

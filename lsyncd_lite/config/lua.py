@@ -10,6 +10,7 @@ import os
 from lsyncd_lite.config import inherit, older, settings
 from lsyncd_lite.config.section import Entry, Reading, Section
 from lsyncd_lite.lua import evaluator, library, parser
+from lsyncd_lite.lua.arguments import text_of
 from lsyncd_lite.lua.values import LuaError, Meter, Table
 from lsyncd_lite.paths import show, to_bytes, to_text
 
@@ -96,7 +97,7 @@ class _Reader:
 
     def _evaluate(self, chunk):
         names = library.globals_table(lambda name: os.environb.get(name), self._said)
-        for name, value in (("settings", self._settings), ("sync", self._sync), ("default", self._default), ("log", self._log(names)),
+        for name, value in (("settings", self._settings), ("sync", self._sync), ("default", self._default), ("log", self._log),
                             ("lsyncd_version", b"2.2.3"), ("terminate", _terminate), *((name, _later(name)) for name in _LATER)):
             names.set(to_bytes(name), value)
         try:
@@ -116,12 +117,11 @@ class _Reader:
     def _said(self, words, line):
         self._warnings.append(self._line(line, "print: %s" % words))
 
-    def _log(self, names):
-        def log(machine, category=None, *values):
-            words = [machine.call(names.get(b"tostring"), (value,), machine.line)[0] for value in values]
-            self._warnings.append(self._line(machine.line, "log: %s" % show(b"".join(words))))
-            return ()
-        return log
+    def _log(self, machine, _category=None, *values):
+        words = b"".join(map(text_of, values))
+        machine.meter.take(len(words))
+        self._warnings.append(self._line(machine.line, "log: %s" % show(words)))
+        return ()
 
     def _assigned(self, names):
         """Take the table of `settings = { … }`, as lsyncd 2.0 had it."""

@@ -163,7 +163,7 @@ def test_actions_make_mode_exec():
     ("sync{ default.rsync, @,\nexclude = { 'a', [3] = 'b' } }", "F:2: exclude: item 2 of its list is nil, and others follow: "),
     ("sync{ default.rsync, @,\n'x' }", "F:2: x stands in the list of a sync; allowed: KEY = VALUE, or a table to inherit from"),
     ("sync{ default.rsync, @,\nprint }", "F:2: a function stands in the list of a sync; allowed: "),
-    ("sync{ default.rsync, @,\nrsync = {\n'--x' } }", "F:3: --x stands in the list of rsync; allowed: KEY = VALUE, or a table to inherit from, further arguments in rsync._extra = { … }"),
+    ("sync{ default.rsync, @,\nrsync = {\n'--x' } }", "F:3: a string stands in the list of rsync; allowed: KEY = VALUE, or a table to inherit from, further arguments in rsync._extra = { … }"),
     ("sync{ default.rsync, @,\nrsync = '-x' }", "F:2: rsync: allowed: a table, as in rsync = { KEY = VALUE }"), ("sync{ default.rsync, @,\nrsync = false }", "F:2: rsync: allowed: a table"),
     ("sync{ default.rsync, @, exclude = { 'a',\nx = 'b' } }", "F:2: exclude: x stands in a list, which has no names"),
     ("sync{ default.rsync, @,\nexclude = { print } }", "F:2: exclude: a function stands in its list; allowed: texts and numbers"),
@@ -253,6 +253,7 @@ def test_terminate_is_an_error_where_it_stands():
 def test_what_is_printed_is_a_warning():
     assert warnings("log('Normal', 'a', 5)\nlog('Error', 'x\\n\\27')") == ["F:1: log: a5", "F:2: log: x\\n\\x1b"]
     assert warnings("\nprint('a')") == ["F:2: print: a"]
+    assert warnings("tostring = nil log('Error', nil, true, 1.5)") == ["F:1: log: niltrue1.5"]
 
 
 def test_a_name_without_a_value_is_told_once_a_place():
