@@ -15,8 +15,9 @@ from glob import glob
 import pytest
 
 from lsyncd_lite.config import config as module
-from lsyncd_lite.config import settings, writer
+from lsyncd_lite.config import lua, settings, writer
 from lsyncd_lite.errors import ConfigError
+from lsyncd_lite.lua.values import Meter
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CHUNKS, EACH = 10, 2000
@@ -25,8 +26,8 @@ LONGEST = 30  # seconds that one may take on a machine that has others to serve,
 LUA = r"""
 -- where to
 local hosts = { "web1", "web2", 'web3' }
-settings = { logfile = "/tmp/l.log", statusInterval = 30, }
-settings { nodaemon = true, insist = 1 == 1 and not false, maxProcesses = #hosts + 2 ^ 2 }
+settings.logfile = "/tmp/l.log"
+settings { statusInterval = 30, nodaemon = true, insist = 1 == 1 and not false, maxProcesses = #hosts + 2 ^ 2 }
 --[[ common
      to all ]]
 base = { default.rsync, delay = 3 * 5 % 4, exclude = { '.git/', "*.tmp", [[#*#]], '\x41\065\u{20ac}\z
@@ -60,7 +61,7 @@ sync { default.direct, source = "/srv/b", target = "/dst/b", init = false, cront
 JSON = r"""{"settings": {"logfile": "/tmp/l.log", "delay": 1.5, "statusInterval": 30},
  "sync": [{"name": "www", "source": "/srv/www", "target": ["web1:/var/www", "web2:/var/\u00fcx"], "exclude": [".git/", "#*#", " x "],
            "rsync": {"archive": true, "bwlimit": 100, "_extra": ["--stats"]}, "onBatch": {"before": "true\n;;\n  x"}},
-          {"mode": "exec", "source": "/srv/x", "onCreate": "echo ^path", "exitcodes": {"1": "again"}, "crontab": ["0 0 * * * *"]},
+          {"mode": "exec", "source": "/srv/x", "onStartup": "true", "onCreate": "echo ^path", "exitcodes": {"1": "again"}, "crontab": ["0 0 * * * *"]},
           {"mode": "rsyncssh", "source": "/srv", "host": "h", "targetdir": "~/x", "ssh": {"options": {"User": "me"}, "port": 22}}]}"""
 
 # What breaks readers: brackets of all kinds, ends, what is huge, endless or not text.
@@ -72,17 +73,22 @@ HOSTILE = [b"{", b"}", b"[[", b"]]", b"[=[", b"--[[", b"--", b"(", b")", b"end",
            b"source = \"/\"", b"target = \"/srv/www/..\"", b"mode = script\nscript = /dev/zero\n", b"onCreate = function() end", b"null", b"NaN", b"1e400", b"\\ud800", b"\"a\": {\"a\": ", b"{" * 300, b"[" * 3000, b"(" * 3000, b"not " * 3000]
 
 
+LITERALS = [b"0", b"1", b"-1", b"2.5", b"1e3", b"99999999999999999999", b"true", b"false", b"{}", b"[]", b"nil", b"null", b"x", b"hosts", b"{1}", b"[1]", b"[\"x\", 1]", b"{\"x\"}", b"{\"x\": 1}", b"{x = {}}",
+            *(b'"%s"' % text for text in (b"", b" ", b" x ", b"#", b";;", b"[x]", b"a = b", b"delay = 3", b"${HOME}", b"$${", b"${x", b"<<END", b"END", b"/", b"/srv/www", b"host:/x", b"default.rsync", b"yes", b"running", b"Modify",
+                                          b"\xff", b"\\n", b"\\n\\n;; \\n  x", b"\\t", b"\\r", b"\\u00e9", b"\\", b"^path", b"^target", b"-rltvupgo", b"-e ssh", b"0 0 * * * *", b"8=again", b"local3", b"1 2"))]
+
+
 def corpus():
-    """Return [(name to read it by, bytes)]."""
-    texts = [("lsyncd.conf.lua", LUA.encode()), ("c.json", JSON.encode())]
+    """Return lists of (name to read it by, bytes): Lua, INI, JSON."""
+    lua, ini = [("lsyncd.conf.lua", LUA.encode())], []
     for name in sorted(glob(os.path.join(ROOT, "tests", "system", "guide", "*.lua"))):
         with open(name, "rb") as file:
-            texts.append(("lsyncd.conf", file.read()))
+            lua.append(("lsyncd.conf", file.read()))
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
-        texts += [("c.conf", block.encode()) for block in re.findall("```ini\n(.*?)```", file.read(), re.S)]
+        ini += [("c.conf", block.encode()) for block in re.findall("```ini\n(.*?)```", file.read(), re.S)]
     with open(os.path.join(ROOT, "contrib", "lsyncd-lite.conf"), "rb") as file:
-        texts.append(("c.conf", re.sub(rb"(?m)^#(?=\S)", b"", file.read())))
-    return texts
+        ini.append(("c.conf", re.sub(rb"(?m)^#(?=\S)", b"", file.read())))
+    return lua, ini, [("c.json", JSON.encode())]
 
 
 CORPUS = corpus()
@@ -91,10 +97,10 @@ CORPUS = corpus()
 def mutant(seed):
     """Return (file name, content) of one broken configuration."""
     rng = random.Random(seed)
-    name, text = rng.choice(CORPUS)
+    name, text = rng.choice(rng.choice(CORPUS))
     # a part of it often: a mistake early in a long text is all that is seen
     lines = text.splitlines(True)
-    if rng.random() < 0.5:
+    if name != "c.json" and rng.random() < 0.3:
         begin = rng.randrange(len(lines))
         text = b"".join(lines[begin:begin + rng.randint(1, 12)])
     for _turn in range(rng.choice((1, 1, 1, 2, 3, 8))):
@@ -143,9 +149,18 @@ def _drop(words, rng):
 
 
 def _splice(text, rng):
-    other = rng.choice(CORPUS)[1]
+    other = rng.choice(rng.choice(CORPUS))[1]
     begin = rng.randrange(len(other))
     return text[:rng.randrange(len(text) + 1)] + other[begin:begin + rng.randrange(200)]
+
+
+def _literal(text, rng):
+    """Put another value, or another word, in the place of one, which leaves the rest as it is."""
+    places = [place.span() for place in re.finditer(rb"\"[^\"\n]*\"|'[^'\n]*'|\b[0-9.]+\b|\b(?:true|false)\b|\b[a-z_A-Z]+\b", text)]
+    if not places:
+        return text
+    begin, end = rng.choice(places)
+    return text[:begin] + rng.choice(LITERALS) + text[end:]
 
 
 def _value(text, rng):
@@ -155,7 +170,7 @@ def _value(text, rng):
     return text + rng.choice((b"\n%s = %s\n", b"\nsync { default.rsync, %s = %s }\n", b"\nsettings.%s = %s\n", b"\nsettings { %s = %s }\n", b"{\"sync\": [{\"%s\": %s}]}")) % (key, value)
 
 
-_WAYS = (_cut, _put, _put, _end, _flip, _splice, _value, *(lambda text, rng, change=change: _words(text, rng, change) for change in (_swap, _repeat, _drop)))
+_WAYS = (*(_literal,) * 8, _cut, _put, _put, _end, _flip, _splice, _value, *(lambda text, rng, change=change: _words(text, rng, change) for change in (_swap, _repeat, _drop)))
 
 
 # ---- what must not happen ------------------------------------------------------------------------
@@ -224,8 +239,17 @@ def limits(monkeypatch):
     """Let nothing hang, and nothing depend on what the environment has."""
     old = signal.signal(signal.SIGALRM, _too_long)
     monkeypatch.setenv("HOME", "/root")
+    monkeypatch.setattr(lua, "Meter", lambda: Meter(100000))  # a tenth: there are many loops without end
     yield
     signal.signal(signal.SIGALRM, old)
+
+
+def test_there_is_something_to_break(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for texts in CORPUS:
+        (tmp_path / texts[0][0]).write_bytes(texts[0][1])
+        config, lines = _load(texts[0][0])
+        assert config is not None and config.syncs, lines
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
