@@ -82,6 +82,7 @@ def test_it_has_the_modules_of_the_checkout_and_nothing_of_the_tests(unpacked):
     assert [name for name in files if name.endswith((".pyc", ".in")) or re.search(r"(^|/)(tests?|debian|rpm|man/generate)(/|$)", name)] == []
     for name in ("etc/lsyncd-lite/lsyncd-lite.conf", "etc/default/lsyncd-lite", "etc/init.d/lsyncd-lite", "etc/logrotate.d/lsyncd-lite",
                  "usr/share/man/man1/lsyncd-lite.1.gz", "usr/share/man/man5/lsyncd-lite.conf.5.gz",
+                 "usr/share/man/man7/lsyncd-lite-migrate.7.gz",
                  "usr/share/bash-completion/completions/lsyncd-lite", "usr/share/doc/lsyncd-lite/copyright",
                  "usr/share/doc/lsyncd-lite/CHANGES.md.gz", "usr/share/doc/lsyncd-lite/README.md.gz"):
         assert name in files

@@ -108,6 +108,7 @@ def test_what_is_special_to_mdoc_is_data_in_what_the_tables_say():
 
 
 EXAMPLES = [(language, text) for language in ("ini", "json") for text in manpage.examples(PROSE["man/lsyncd-lite.conf.5"], language)]
+MIGRATE = PROSE["man/lsyncd-lite-migrate.7"]
 
 
 @pytest.mark.parametrize("language, text", EXAMPLES, ids=[text.split("\n")[0].strip("[]{") for _language, text in EXAMPLES])
