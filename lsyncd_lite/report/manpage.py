@@ -125,10 +125,11 @@ def table(prose):
     A row is a line "TOPIC | CELL | CELL", a heading one that begins with "= "; `code` stands in backticks. The first row is the head.
     """
     found = re.search(r"^@table (.*\n(?:.*\n)*?)@end$", prose, re.M)
-    rows = [[line[2:]] if line.startswith("= ") else line.split(" | ") for line in found.group(1).split("\n") if line]
-    for row in rows:
-        if len(row) not in (1, len(rows[0])) or "" in [cell.strip() for cell in row]:
-            raise ValueError("a table of %d columns has a row of others: %s" % (len(rows[0]), " | ".join(row)))
+    rows = []
+    for line in found.group(1).split("\n")[:-1]:
+        rows.append([line[2:]] if line.startswith("= ") else line.split(" | "))
+        if not line.startswith("= ") and len(rows[-1]) != len(rows[0]) or "" in rows[-1]:
+            raise ValueError("a table of %d columns has a row of others: %s" % (len(rows[0]), line))
     return rows
 
 

@@ -184,6 +184,36 @@ def test_a_broken_configuration_fails_with_the_reason_and_is_tried_again_until_i
     wait_for(lambda: service.state == "active", service.story)
 
 
+LUA = """-- as lsyncd has it
+settings { logfile = "/var/log/lsyncd/lsyncd.log", statusFile = "/var/log/lsyncd/lsyncd.status", pidfile = "/run/lsyncd.pid", nodaemon = true }
+local from = "/srv/"
+sync { default.rsync, source = from .. "src", target = from .. "dst", delay = 0.1 }
+"""
+
+
+@pytest.mark.parametrize("unit, link", [(UNIT, "conf.d/lsyncd.conf"), ("lsyncd-lite@web.service", "web.conf")])
+def test_a_link_to_what_lsyncd_reads_is_a_configuration(machine, unit, link):
+    service = _service(machine, unit, "etc/lsyncd/lsyncd.conf.lua")
+    machine.sh("mkdir -p /etc/lsyncd /var/log/lsyncd && touch /var/log/lsyncd/lsyncd.log && ln -s /etc/lsyncd/lsyncd.conf.lua /etc/lsyncd-lite/" + link)
+    try:
+        service.start(LUA)
+        first = service.pid
+        (machine / "srv/src/f").write_text("x")
+        service.wait_arrives("srv/dst/f")
+        assert "full sync" in (machine / "var/log/lsyncd/lsyncd.log").read_text()
+        assert machine.run("test", "-e", "/run/lsyncd.pid", check=False).returncode  # the unit's goes first
+        service.configure(LUA + "\nsync { default.rsync, source = from .. 'src', target = from .. 'dst2', delay = 0.1 }\n")
+        machine.systemctl("reload", unit)
+        service.wait_arrives("srv/dst2/f")
+        service.configure(LUA + "\nsync { default.rsync, source = from .. 'src' }\n")
+        assert machine.systemctl("reload", unit, check=False).returncode
+        service.wait_said("%s:6: " % link)
+        assert (service.state, service.pid) == ("active", first)
+    finally:
+        machine.systemctl("stop", unit)
+        machine.sh("rm -rf /etc/lsyncd /var/log/lsyncd /etc/lsyncd-lite/" + link)
+
+
 # ---- start, status, reload, end -----------------------------------------------------------------------
 
 def test_it_counts_as_started_when_everything_is_watched(machine, service):
