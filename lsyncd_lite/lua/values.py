@@ -50,9 +50,10 @@ class Table:
 
     def get(self, key):
         """Return the value of a key, or None."""
-        key = _plain(key)
-        if type(key) is int and 0 < key <= len(self._list):
-            return self._list[key - 1]
+        if type(key) is not bytes:
+            key = _plain(key)
+            if type(key) is int and 0 < key <= len(self._list):
+                return self._list[key - 1]
         return self._others.get(key)
 
     def set(self, key, value, line=None):
@@ -61,7 +62,7 @@ class Table:
             raise LuaError("a table has no place for the key %s" % ("nil" if key is None else "NaN"))
         key = _plain(key)
         self._lines[key] = line
-        if type(key) is int and 0 < key <= len(self._list) + 1:
+        if type(key) is int and 0 < key <= len(self._list) + (value is not None):
             self._set_item(key, value)
         elif value is None:
             self._others.pop(key, None)
@@ -69,19 +70,37 @@ class Table:
             self._others[key] = value
 
     def _set_item(self, key, value):
-        if value is None:
-            if key <= len(self._list):
-                for index in range(key, len(self._list)):  # what stands behind a hole is no list any more
-                    self._others[index + 1] = self._list[index]
-                del self._list[key - 1:]
+        """Set what stands in the list, or behind its end; its last value is never None, others can be."""
+        items = self._list
+        if key <= len(items):
+            items[key - 1] = value
+            while items and items[-1] is None:
+                items.pop()
             return
-        if key <= len(self._list):
-            self._list[key - 1] = value
-            return
-        self._list.append(value)
+        items.append(value)
         self._others.pop(key, None)
+        self._follow()
+
+    def fill(self, values, lines):
+        """Set 1, 2, 3 … to the values of a list, each with its line; None leaves a hole."""
+        items = self._list
+        items[:len(values)] = values
+        if self._others:
+            for index in range(1, len(values) + 1):
+                self._others.pop(index, None)
+        while items and items[-1] is None:
+            items.pop()
+        self._follow()
+        self._lines.update(enumerate(lines, 1))
+
+    def _follow(self):
+        """Put behind the list what follows it among the others."""
         while self._others and len(self._list) + 1 in self._others:
             self._list.append(self._others.pop(len(self._list) + 1))
+
+    def was_set(self, key):
+        """Tell whether a key was ever set, even if to None."""
+        return _plain(key) in self._lines
 
     def __len__(self):
         """Return a border (§3.4.7)."""
@@ -89,7 +108,8 @@ class Table:
 
     def items(self):
         """Return [(key, value)], in order."""
-        return [*enumerate(self._list, 1), *((key[1] if type(key) is tuple else key, value) for key, value in self._others.items())]
+        items = [(index, value) for index, value in enumerate(self._list, 1) if value is not None]
+        return [*items, *((key[1] if type(key) is tuple else key, value) for key, value in self._others.items())]
 
     def line_of(self, key):
         """Return the line in which a key was given its value, or None."""
@@ -98,7 +118,7 @@ class Table:
 
 def _plain(key):
     """Return a key as it is kept: a float that is whole is an integer (§2.1), and a boolean is no number."""
-    if type(key) is float and key.is_integer():
+    if type(key) is float and key.is_integer() and -2.0 ** 63 <= key < 2.0 ** 63:
         return int(key)
     return ("boolean", key) if type(key) is bool else key
 

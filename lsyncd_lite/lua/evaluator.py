@@ -1,0 +1,219 @@
+"""Runs a tree of Lua, within the bounds of a Meter. Knows nothing of configurations.
+
+A tree becomes Python closures (compiler.py), which call back here for what is rare: errors, values
+that are not what is mostly there, and calls.
+"""
+
+from lsyncd_lite.lua.compiler import Compiler
+from lsyncd_lite.lua.arithmetic import NUMBERS, calculate, complement, described, negative, to_text
+from lsyncd_lite.lua.tree import deep_python
+from lsyncd_lite.lua.values import LuaError, Table, type_name
+from lsyncd_lite.paths import show
+
+DEPTH = 2000    # levels of tree in all functions that have begun and not ended
+_FRAMES = 6000  # of Python, what that many need: two a level, and those of the library
+_LONG = 1024    # bytes of a string that cost a step more
+
+
+class Machine:
+    """Evaluates.
+
+    meter: Meter; line: the line that is being evaluated; unknown(name, line): called when a global that
+    was never set is read.
+    """
+
+    def __init__(self, meter, unknown):
+        self.meter = meter
+        self.unknown = unknown
+        self.line = None
+        self.depth = 0
+        self.strings = None  # the methods of strings: a Table, or whatever else "string" was
+
+    def run(self, chunk, globals_):
+        """Evaluate a Chunk; return what it returns, a tuple. Raises LuaError with its line."""
+        if chunk.main.body is None:
+            line, words = chunk.errors[-1]
+            raise LuaError(words, line)
+        self.strings = globals_.get(b"string")
+        with deep_python(_FRAMES):
+            try:
+                return Compiler(self, globals_).main(chunk.main)(self)
+            except LuaError as error:
+                raise self._placed(error, self.line)
+            except RecursionError:
+                raise LuaError("calls itself too deeply", self.line) from None
+
+    def call(self, function, arguments, line=None):
+        """Return the results (tuple) of a function, for the library and for what a configuration has defined."""
+        if not callable(function):
+            raise LuaError("%s cannot be called" % _a(function), line)
+        before, self.line = self.line, self.line if line is None else line
+        with deep_python(_FRAMES) if self.depth == 0 else _Nothing():
+            self.enter(10)
+            try:
+                return function(self, *arguments)
+            except LuaError as error:
+                raise self._placed(error, self.line)
+            except RecursionError:
+                raise LuaError("calls itself too deeply", self.line) from None
+            finally:
+                self.depth -= 10
+                self.line = before
+
+    @staticmethod
+    def _placed(error, line):
+        if error.line is None:
+            error.line = line
+        return error
+
+    def enter(self, levels):
+        """Count levels of a function that begins. Raises LuaError where it is too deep."""
+        if self.depth + levels > DEPTH:
+            raise LuaError("calls itself too deeply: a recursion that does not end?", self.line)
+        self.depth += levels
+
+    # What costs
+
+    def step(self, count, line):
+        """Count steps of a line."""
+        try:
+            self.meter.step(count)
+        except LuaError as error:
+            raise self._placed(error, line)
+
+    def take(self, size, line):
+        """Count bytes that a line makes."""
+        try:
+            self.meter.take(size)
+        except LuaError as error:
+            raise self._placed(error, line)
+
+    # Operations. names: for errors, what the program calls its operands, or None
+
+    def index(self, value, key, name, field, line):
+        """Return value[key] of what is no plain Table."""
+        if isinstance(value, Table):
+            return value.get(key)
+        if isinstance(value, bytes) and isinstance(self.strings, Table):
+            return self.strings.get(key)
+        raise LuaError("%s: it cannot be indexed%s" % (_is(name, value), " (field %s)" % show(key) if field else ""), line)
+
+    def set_index(self, value, key, new, name, line):
+        """Set value[key] of any value."""
+        self.take(100, line)
+        if not isinstance(value, Table):
+            raise LuaError("%s: it has no fields that could be set" % _is(name, value), line)
+        try:
+            value.set(key, new, line)
+        except LuaError as error:
+            raise self._placed(error, line)
+
+    def calculate(self, sign, left, right, names, line):
+        """Return left sign right of values that are not two integers or two floats."""
+        try:
+            return calculate(sign, left, right)
+        except LuaError as error:
+            error.words += _who(names, (left, right), _is_operand)
+            raise self._placed(error, line)
+
+    def single(self, sign, value, name, line):
+        """Return -value or ~value."""
+        try:
+            return negative(value) if sign == "-" else complement(value)
+        except LuaError as error:
+            error.words += _who((name,), (value,), _is_operand)
+            raise self._placed(error, line)
+
+    def length(self, value, name, line):
+        """Return #value."""
+        if isinstance(value, (bytes, Table)):
+            return len(value)
+        raise LuaError("%s: it has no length" % _is(name, value), line)
+
+    def compare(self, less, left, right, names, line):
+        """Return less(left, right), which is < or <= or their opposites, of any values."""
+        if isinstance(left, bytes) and isinstance(right, bytes):
+            if len(left) > _LONG:
+                self.step(len(left) // _LONG, line)
+            return less(left, right)
+        if type(left) in NUMBERS and type(right) in NUMBERS:
+            return less(left, right)
+        raise LuaError("%s cannot be compared with %s%s"
+                       % (_a(left), _a(right), _who(names, (left, right), lambda value: type(value) not in NUMBERS)), line)
+
+    def equal(self, left, right, line):
+        """Return left == right."""
+        kind = type(left)
+        if kind is not type(right):
+            return kind in NUMBERS and type(right) in NUMBERS and left == right
+        if kind is bytes and len(left) > _LONG and len(left) == len(right):
+            self.step(len(left) // _LONG, line)
+        return left == right
+
+    def concat(self, values, names, line):
+        """Return the strings and numbers of a list as one string."""
+        parts = []
+        for value in values:
+            if isinstance(value, bytes):
+                parts.append(value)
+            elif type(value) in NUMBERS:
+                parts.append(to_text(value))
+            else:
+                raise LuaError(".. is not possible with %s%s"
+                               % (_a(value), _who(names, values, lambda value: not isinstance(value, bytes) and type(value) not in NUMBERS)), line)
+        size = sum(map(len, parts))
+        self.take(size + 50, line)
+        if size > _LONG:
+            self.step(size // _LONG, line)
+        return b"".join(parts)
+
+    def not_called(self, value, name, line, begin):
+        """Return the LuaError for a call of what is no function. begin: the line where the called one stands."""
+        words = "%s: it cannot be called" % _is(name, value)
+        if begin < line:
+            words += " (is a comma missing at the end of line %d?)" % begin
+        return LuaError(words, line)
+
+    def not_looped(self, value, name, line):
+        """Return the LuaError for a loop over what is no iterator."""
+        words = "%s: it cannot be looped over" % _is(name, value)
+        if isinstance(value, Table):
+            words += ": write ipairs(%s) or pairs(%s)" % (name or "…", name or "…")
+        return LuaError(words, line)
+
+    def refused(self, error, names, arguments, line):
+        """Complete the error of a function of the library that was called in a line."""
+        if error.line is None:
+            error.line = line
+            error.words += _who(names, arguments, lambda value: value is None)
+        return error
+
+
+class _Nothing:
+    """A context in which nothing is different."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return False
+
+
+def _is(name, value):
+    return "%s is %s" % (name or "a value", _a(value))
+
+
+def _a(value):
+    return "nil" if value is None else "a " + type_name(value)
+
+
+def _is_operand(value):
+    return described(value) != "a number" and (not isinstance(value, bytes) or described(value) != "a string")
+
+
+def _who(names, values, is_wrong):
+    """Return " (x is nil)" for the first value that is wrong, if it has a name, else ""."""
+    for name, value in zip(names, values):
+        if is_wrong(value):
+            return " (%s is %s)" % (name, _a(value)) if name else ""
+    return ""

@@ -1,0 +1,155 @@
+"""Words for what administrators get wrong in Lua. Knows tokens, but no grammar."""
+
+import re
+
+from lsyncd_lite.lua.arithmetic import to_text
+from lsyncd_lite.lua.lexer import KEYWORDS
+from lsyncd_lite.paths import show
+
+# Operators of other languages → (Lua's, words)
+OTHER_SIGNS = {
+    "!=": ("~=", "not equal is written ~=, not !="),
+    "&&": ("and", "and is written as a word, not &&"),
+    "||": ("or", "or is written as a word, not ||"),
+}
+# A token of these kinds is the beginning of a value
+BEGINS_VALUE = frozenset(("name", "string", "number", "{", "[", "(", "nil", "true", "false", "function", "...", "not"))
+_PARTNERS = {"}": "{", ")": "(", "]": "["}
+_LENGTH = re.compile(rb"#+[A-Za-z_({\"'](?:[\w.]|\[[^\]\n]*\]|\([^)\n]*\))*\s*(?:[,;}+*/%^<>~-]|==|\.\.)")
+
+
+def word(value):
+    """Return a name or a number as it was written."""
+    return show(value) if isinstance(value, bytes) else to_text(value).decode()
+
+
+def near(token):
+    """Return what stands at a place."""
+    if token.kind == "string":
+        text = show(token.value)
+        return 'the string "%s"' % (text if len(text) <= 30 else text[:30] + "…")
+    return "the end of the file" if token.kind == "end of file" else word(token.value)
+
+
+def missing(mark, before, token, why, slashes=None):
+    """Return words for a mark that is missing between two tokens, an error of the line of the first one."""
+    where = "at the end of this line" if token.line > before.last else "in this line"
+    name = "a comma" if mark == "," else mark
+    text = "%s is missing %s, before %s" % (name, where, near(token))
+    if slashes is not None and slashes == token.line:
+        return text + " (a comment begins with --, not with //)"
+    return text if why is None else "%s (%s)" % (text, why)
+
+
+def unclosed(mark, token, word_, line, else_if):
+    """Return words for a mark that should close what was opened by a word in a line, where another token stands."""
+    if token.kind in _PARTNERS and mark in _PARTNERS:
+        return "%s should be %s: it would close the %s of line %d" % (token.kind, mark, word_, line)
+    opened = word_ if mark in _PARTNERS else '"%s"' % word_
+    where = "" if token.kind == "end of file" else " before " + near(token)
+    text = "%s is missing%s: it would close the %s of line %d" % (mark, where, opened, line)
+    if mark == "end" and else_if is not None:
+        text += ' (or line %d should have "elseif" for "else if")' % else_if
+    return text
+
+
+def closes_nothing(token):
+    """Return words for end, else … that belong to nothing."""
+    return "this %s %s" % (token.kind, "closes nothing" if token.kind in ("end", "until") or token.kind in _PARTNERS else "belongs to no if")
+
+
+def behind_return(token, opened):
+    """Return words for what stands behind return."""
+    if token.kind in _PARTNERS:
+        return _early(token, opened)
+    return "return must be the last statement of its block: %s stands behind it" % near(token)
+
+
+def _early(token, opened):
+    """Return words for a bracket that closes nothing yet."""
+    return unclosed("end", token, *opened[-1], None) if opened else closes_nothing(token)
+
+
+def no_statement(token, opened, rest, slashes):
+    """Return words for a token that begins no statement. rest: its line from there on."""
+    if token.kind in _PARTNERS:
+        return _early(token, opened)
+    if token.kind == "[":
+        return "[ begins no statement: what INI files write [settings] is settings{ … }, and [sync …] is sync{ … }"
+    if token.kind == "{":
+        return "{ begins no statement: what stands before it, as in settings{ … }, is missing (or is this JSON?)"
+    if rest.startswith(b"/*"):
+        return "a comment is written --[[ … ]], not /* … */"
+    if slashes == token.line:
+        return "%s begins no statement (a comment begins with --, not with //)" % near(token)
+    return "%s begins no statement" % near(token)
+
+
+def half_statement(token, before, behind, slashes):
+    """Return words for a name or a field that nothing is done with."""
+    name = word(token.value) if before is token else "what stands here"
+    if behind.kind in ("+=", "-=", "*="):
+        return "%s is not of Lua: write x = x %s …" % (behind.kind, behind.kind[0])
+    if behind.kind == "++":
+        return "++ is not of Lua: write x = x + 1"
+    if behind.kind in ("==", "=>"):
+        return "a value is set with =, not with =="
+    if token.value == b"continue":
+        return "continue is not of Lua: put the rest of the loop in if … then … end"
+    if slashes == token.line:
+        return "%s is no statement (a comment begins with --, not with //)" % name
+    return "%s is no statement: = and a value, or ( ) or { } of a call, are missing before %s" % (name, near(behind))
+
+
+def no_name(token):
+    """Return words for a token that stands where a name must stand."""
+    if token.kind in KEYWORDS:
+        return '"%s" is a word of the language and no name: as a field it is written ["%s"]' % (token.kind, token.kind)
+    return "a name is missing before %s" % near(token)
+
+
+def no_value(token, before):
+    """Return words for a token that stands where a value must stand."""
+    if token.kind in ("/", "//"):
+        return "a value is missing before %s (a path needs quotes)" % token.kind
+    if token.kind == "!":
+        return "not is written as a word, not !"
+    if token.kind == "=" and before.kind == "=":
+        return "equal is written ==, without a blank"
+    return "a value is missing before %s" % near(token)
+
+
+def colon(behind):
+    """Return words for a : that calls no method. behind: the token behind it."""
+    if behind.kind in ("/", "//", "~"):
+        return "a text with : needs quotes (and a value is set with =)"
+    if behind.kind in BEGINS_VALUE or behind.kind == "-":
+        return "a value is set with =, not with :"
+    return "the name of a method is missing behind :, before %s" % near(behind)
+
+
+def set_by_colon(token):
+    """Return words for a key that a : follows."""
+    if token.kind == "string":
+        return "a value is set with =, not with :, and a key has no quotes: %s" % _as_key(token.value)
+    return "a value is set with =, not with :"
+
+
+def key(token):
+    """Return words for a token before = that is not a name."""
+    if token.kind == "string":
+        return "a key has no quotes: %s" % _as_key(token.value)
+    if token.kind == "number":
+        return "a key that is a number is written [%s] =" % word(token.value)
+    return '"%s" is a word of the language: as a key it is written ["%s"] =' % (token.kind, token.kind)
+
+
+def _as_key(value):
+    if re.match(rb"[A-Za-z_]\w*\Z", value) and value.decode() not in KEYWORDS:
+        return "%s =" % show(value)
+    return '["%s"] =' % show(value)
+
+
+def is_length(text, token):
+    """Tell whether the # where a field begins is an operator, and not a comment of another language."""
+    return _LENGTH.match(text, token.start) is not None
