@@ -16,8 +16,12 @@ class LuaError(Exception):
         self.line = line
 
 
+class TooMuch(LuaError):
+    """What takes more steps or memory than there are: no pcall catches it."""
+
+
 class Meter:
-    """Counts what an evaluation costs; raises LuaError when it is too much."""
+    """Counts what an evaluation costs; raises TooMuch when there are not as many left."""
 
     def __init__(self, steps=1000000, room=64 << 20):
         self.steps = steps  # left
@@ -27,13 +31,13 @@ class Meter:
         """Count steps of an evaluation."""
         self.steps -= count
         if self.steps < 0:
-            raise LuaError("takes too many steps: a loop that does not end?")
+            raise TooMuch("takes too many steps: a loop that does not end?")
 
     def take(self, size):
         """Count bytes that are made."""
         self.room -= size
         if self.room < 0:
-            raise LuaError("takes too much memory: a table or a string that grows without end?")
+            raise TooMuch("takes too much memory: a table or a string that grows without end?")
 
 
 class Table:
