@@ -158,7 +158,7 @@ def test_to_a_host_with_excludes(form, guide, converted, start, src, host):
     one.fence(src, target)
     assert {name for name in names(target) if not name.startswith("~")} == expected
     assert (target / "a").stat().st_mode & 0o777 == 0o750
-    assert any(" -z" in line or "--compress" in line for line in one.log().splitlines() if " Exec: " in line and "rsync" in line)
+    assert re.search(r"rsync -\w*z", one.log())
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -172,7 +172,7 @@ def test_by_ssh_with_a_file_of_excludes(form, guide, converted, start, src, host
     (src / "d").rename(src / "g")
     one.wait(lambda: names(target) == {"a", "e/", "g/", "g/x", "new"}, lambda: str(names(target)))
     assert (target / "g" / "x").stat().st_ino == before  # renamed there
-    assert any("--no-whole-file" in line or "--no-W" in line for line in one.log().splitlines() if " Exec: " in line and "rsync" in line)
+    assert not re.search(r"rsync -\w*W|--whole-file", one.log())
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -269,4 +269,5 @@ def test_many_servers(form, guide, converted, start, src, tmp_path, host):
     for target in targets:
         one.wait_equal(src, target)
     commands = [line for line in one.log().splitlines() if " Exec: " in line and "rsync " in line]
-    assert any("-rltvupgo" in line for line in commands) and len({line.split()[-1] for line in commands}) >= 3
+    assert commands and all(set("ltvupgo") <= set(re.search(r"rsync -(\w+)", line).group(1)) for line in commands)
+    assert {line.split()[-1].rstrip("/.") for line in commands} == {"127.0.0.1:%s" % target for target in targets}
