@@ -96,7 +96,7 @@ class Entries:
     """The entries of a merged table; `findings` and `doubts` are lists of (line, words)."""
 
     def __init__(self, table, line, kind, filename, refuse):
-        """line: where the section begins; refuse(name): returns the words for a function of that name."""
+        """line: where the section begins; refuse(name, value): returns the words for a function, None where it says nothing."""
         self.found = []
         self.findings = []
         self.doubts = []
@@ -161,7 +161,9 @@ class Entries:
 
     def _scalar(self, name, row, value, line):
         if callable(value):
-            self.findings.append((line, "%s: %s" % (show(name), self._refuse(name))))
+            words = self._refuse(name, value)
+            if words is not None:
+                self.findings.append((line, "%s: %s" % (show(name), words)))
         elif name in settings.TABLES:
             self.findings.append((line, "%s: allowed: a table, as in %s = { KEY = VALUE }" % (name, name)))
         elif value is not False or row is None or _allows(row, False):  # else it says that the key is not set
@@ -171,13 +173,10 @@ class Entries:
             self._take(name, _plain(value), line)
 
     def _stray(self, prefix, value, line):
-        if callable(value):
-            words = "a function stands"
-        else:
-            words = "%s stands" % (show(_text(value)) if type_name(value) in ("string", "number") else "a " + type_name(value))
+        words = show(_text(value)) if not prefix else "a " + type_name(value)  # it may be an option that holds a secret
         where = "the list of " + prefix[:-1] if prefix else "the list of a sync" if self._kind == "sync" else "the list of settings"
         hint = ", further arguments in %s_extra = { … }" % prefix if prefix + "_extra" in self._known else ""
-        self.findings.append((line, "%s in %s; allowed: KEY = VALUE, or a table to inherit from%s" % (words, where, hint)))
+        self.findings.append((line, "%s stands in %s; allowed: KEY = VALUE, or a table to inherit from%s" % (words, where, hint)))
 
     def _take(self, name, raw, line):
         self.found.append(Entry(name, raw, "%s:%d: %s" % (self._filename, line, show(name)), line=line))
@@ -202,4 +201,6 @@ def _text(value):
     """Return the text (str) of a key or of a value, as people would write it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return to_text(value) if isinstance(value, bytes) else str(_plain(value))
+    if isinstance(value, bytes):
+        return to_text(value)
+    return str(_plain(value)) if isinstance(value, (int, float)) else "a " + type_name(value)

@@ -10,6 +10,7 @@ import os
 from lsyncd_lite.config import inherit, older, settings
 from lsyncd_lite.config.section import Entry, Reading, Section
 from lsyncd_lite.lua import evaluator, library, parser
+from lsyncd_lite.lua.arguments import text_of
 from lsyncd_lite.lua.values import LuaError, Meter, Table
 from lsyncd_lite.paths import show, to_bytes, to_text
 
@@ -17,7 +18,7 @@ _WAY = "see lsyncd-lite.conf(5)"
 _ACTIONS = ("onCreate", "onModify", "onAttrib", "onDelete", "onMove")
 
 # What Lua's functions by these names are called in a script of ours.
-_PYTHON = {"onStartup": "on_startup(event)", "init": "on_startup(event)", "action": "action(inbox)", "collect": "collect(agent, exitcode)",
+_PYTHON = {"onStartup": "on_startup(sync)", "init": "on_startup(sync)", "action": "action(inbox)", "collect": "collect(job, exit_status)",
            "prepare": "prepare(config)", "onCreate": "on_create(event)", "onModify": "on_modify(event)", "onAttrib": "on_attrib(event)",
            "onDelete": "on_delete(event)", "onMove": "on_move(origin, destination)"}
 
@@ -83,14 +84,19 @@ class _Reader:
         self._errors += [self._line(line, words) for line, words in chunk.errors]
         if not chunk.errors:
             self._evaluate(chunk)
-        return Reading(self._sections, list(dict.fromkeys(self._errors)), list(dict.fromkeys(self._warnings)), comments, True)
+        return Reading(self._sections, self._in_order(self._errors), self._in_order(self._warnings), comments, True)
+
+    def _in_order(self, lines):
+        """Return the lines, each once, in the order of the places that they name."""
+        begin = len(self._filename) + 1
+        return sorted(dict.fromkeys(lines), key=lambda line: int(line[begin:].partition(":")[0]))
 
     def _line(self, line, words):
         return "%s:%d: %s" % (self._filename, line or 1, words)
 
     def _evaluate(self, chunk):
         names = library.globals_table(lambda name: os.environb.get(name), self._said)
-        for name, value in (("settings", self._settings), ("sync", self._sync), ("default", self._default), ("log", self._log(names)),
+        for name, value in (("settings", self._settings), ("sync", self._sync), ("default", self._default), ("log", self._log),
                             ("lsyncd_version", b"2.2.3"), ("terminate", _terminate), *((name, _later(name)) for name in _LATER)):
             names.set(to_bytes(name), value)
         try:
@@ -110,12 +116,11 @@ class _Reader:
     def _said(self, words, line):
         self._warnings.append(self._line(line, "print: %s" % words))
 
-    def _log(self, names):
-        def log(machine, category=None, *values):
-            words = [machine.call(names.get(b"tostring"), (value,), machine.line)[0] for value in values]
-            self._warnings.append(self._line(machine.line, "log: %s" % show(b"".join(words))))
-            return ()
-        return log
+    def _log(self, machine, _category=None, *values):
+        words = b"".join(map(text_of, values))
+        machine.meter.take(len(words))
+        self._warnings.append(self._line(machine.line, "log: %s" % show(words)))
+        return ()
 
     def _assigned(self, names):
         """Take the table of `settings = { … }`, as lsyncd 2.0 had it."""
@@ -145,28 +150,26 @@ class _Reader:
             self._errors.append(self._line(line, "sync: inherits from %s; allowed: one of them" % " and ".join("default." + name for name in merge.modes)))
         found = merge.table
         mode = self._mode(found, line)
+        section = self._section("sync", found, line, mode or "exec")
+        machine.meter.take(_ROOM * len(section.entries))
+        machine.meter.step(_STEPS * len(section.entries))
         if mode is not None:
-            section = self._section("sync", found, line, mode)
-            machine.meter.take(_ROOM * len(section.entries))
-            machine.meter.step(_STEPS * len(section.entries))
-            if mode:
-                self._sections.append(section)
+            self._sections.append(section)
         for name in _OF_SYNCS:
             found.set(to_bytes(name), _later(name), inherit.DEFAULT)
         return (found,)
 
     def _mode(self, found, line):
-        """Return the mode of a merged table; "" where it does by functions what it does, None where it does nothing, which is a finding."""
+        """Return the mode of a merged table, None where it has none: then there are findings, this or a function."""
         mode = found.get(b"mode")
         if mode is not None:
-            return to_text(mode) if isinstance(mode, bytes) else "rsync"
+            return to_text(mode).rpartition("default.")[2] if isinstance(mode, bytes) else "rsync"
         names = [name for name in (*_ACTIONS, "onStartup", "action", "init", "collect", "prepare") if found.get(to_bytes(name)) not in (None, False)]
         if any(isinstance(found.get(to_bytes(name)), bytes) for name in names):
             return "exec"
-        if any(callable(found.get(to_bytes(name))) for name in names):
-            return ""
-        self._errors.append(self._line(line, "sync: says not how: allowed: one of default.rsync, default.rsyncssh and default.direct in its "
-                                       "list, or an action, as in onCreate = \"COMMAND\""))
+        if not any(callable(found.get(to_bytes(name))) for name in names):
+            self._errors.append(self._line(line, "sync: says not how: allowed: one of default.rsync, default.rsyncssh and default.direct in its "
+                                           "list, or an action, as in onCreate = \"COMMAND\""))
         return None
 
     def _section(self, kind, table, line, mode):
@@ -202,8 +205,10 @@ def _defaults():
     return default
 
 
-def _refused(name):
-    """Return the words for a function in a sync."""
+def _refused(name, function):
+    """Return the words for a function in a section; None for one of default's that stands where it stood there."""
+    if getattr(function, "belongs_to", None) == name:
+        return None
     if name in _PYTHON:
         text = "write the command as a text (mode exec), or " if name in _ACTIONS or name == "onStartup" else ""
         return "is a function of Lua, which cannot be run here; %smode script with the Python function %s: %s" % (text, _PYTHON[name], _WAY)
@@ -214,6 +219,7 @@ def _later(name):
     def function(_machine, *_arguments):
         raise LuaError("%s runs when there are events, and this is read once; what it is for are commands (mode exec) and Python functions "
                        "(mode script): %s" % (name, _WAY))
+    function.belongs_to = name.rpartition(".")[2]
     return function
 
 

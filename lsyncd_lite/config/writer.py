@@ -124,7 +124,7 @@ class _Ini:
     def _entry(self, entry, known):
         """Return the lines for an entry; known: {key: Key} of its section."""
         try:
-            return _ini_lines(entry.key, entry.raw, _key(entry.key, known), known)
+            return _ini_lines(entry.key, entry.raw, _key(entry.key, known), () if entry.is_indented else known)
         except ValueError as error:
             self._errors.append("%s: INI cannot hold this value: %s; -convert -json can" % (entry.where, error))
             return []
@@ -151,7 +151,10 @@ def _encodable(text):
 
 
 def _ini_lines(name, raw, key, known):
-    """Return the lines of an entry, none for what means nothing; raise ValueError."""
+    """Return the lines of an entry, none for what means nothing; raise ValueError.
+
+    known: what no line of it may look like, as it would be taken for that key.
+    """
     is_list = isinstance(raw, list)
     if is_list:
         items = [text for text in map(_ini_text, raw) if text.strip()]  # others are none to anybody
@@ -178,17 +181,17 @@ def _ini_lines(name, raw, key, known):
 
 def _ini_form(name, text, known):
     """Return the lines that give a key a text: the simplest ones that hold it."""
-    lines = text.split("\n")
+    begin, lines = ("%s =" % name).lstrip(ini.BLANK), text.split("\n")
     if len(lines) == 1 and text == text.strip(ini.BLANK) and not ini.DOCUMENT.fullmatch(text):
-        return [("%s = %s" % (name, text)).rstrip(ini.BLANK)]
+        return [("%s %s" % (begin, text)).rstrip(ini.BLANK)]
     if all(line and line == line.strip(ini.BLANK) and line[0] not in "#;" for line in lines) and not any(
-            "=" in line and line.partition("=")[0].strip() in known for line in lines[1:]):  # it would be taken for that key
-        return ["%s =" % name, *("    " + line for line in lines)]
+            "=" in line and line.partition("=")[0].strip() in known for line in lines[1:]):
+        return [begin, *("    " + line for line in lines)]
     word, number = "END", 1
     while word in [line.rstrip(ini.BLANK) for line in lines]:
         number += 1
         word = "END%d" % number
-    return ["%s = <<%s" % (name, word), *lines, word]
+    return ["%s <<%s" % (begin, word), *lines, word]
 
 
 # ---- JSON ----------------------------------------------------------------------------------------

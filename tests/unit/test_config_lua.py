@@ -139,6 +139,7 @@ def test_default_can_be_changed():
     assert sync("default.rsync = { default.rsync, delete = false } sync{ default.rsync, @ }") == {"delete": False}
     assert sync("default.delay = 3 default.maxDelays = 4 default.source = 'x' sync{ onCreate = 'x', @ }") == {"mode": "exec", "onCreate": "x", "delay": 3, "maxDelays": 4}
     assert sync("default.delay = 3 sync{ default.rsync, @ }") == {}
+    assert sync("t = {} for key, value in pairs(default.rsync) do t[key] = value end t.delay = 3 sync{ t, @ }") == {"delay": 3, "delete": True}
     assert sync("sync{ default.rsync, @, delay = default.rsync.delay + 1, maxProcesses = default.rsyncssh.maxProcesses }") == {"delay": 16, "maxProcesses": 1}
 
 
@@ -162,11 +163,12 @@ def test_actions_make_mode_exec():
     ("sync{ default.rsync, @,\nexclude = { 'a', [3] = 'b' } }", "F:2: exclude: item 2 of its list is nil, and others follow: "),
     ("sync{ default.rsync, @,\n'x' }", "F:2: x stands in the list of a sync; allowed: KEY = VALUE, or a table to inherit from"),
     ("sync{ default.rsync, @,\nprint }", "F:2: a function stands in the list of a sync; allowed: "),
-    ("sync{ default.rsync, @,\nrsync = {\n'--x' } }", "F:3: --x stands in the list of rsync; allowed: KEY = VALUE, or a table to inherit from, further arguments in rsync._extra = { … }"),
+    ("sync{ default.rsync, @,\nrsync = {\n'--x' } }", "F:3: a string stands in the list of rsync; allowed: KEY = VALUE, or a table to inherit from, further arguments in rsync._extra = { … }"),
     ("sync{ default.rsync, @,\nrsync = '-x' }", "F:2: rsync: allowed: a table, as in rsync = { KEY = VALUE }"), ("sync{ default.rsync, @,\nrsync = false }", "F:2: rsync: allowed: a table"),
     ("sync{ default.rsync, @, exclude = { 'a',\nx = 'b' } }", "F:2: exclude: x stands in a list, which has no names"),
     ("sync{ default.rsync, @,\nexclude = { print } }", "F:2: exclude: a function stands in its list; allowed: texts and numbers"),
     ("sync{ default.rsync, @,\ndelay = print }", "F:2: delay: is a function; allowed: a text, a number, true, false or a table"),
+    ("sync{ default.rsync, @, action =\ndefault.rsync.init }", "F:1: action: is a function of Lua, "), ("sync{ default.rsync, @,\n[{}] = 1 }", "F:2: a table: a key has to be a name"),
     ("sync{ default.rsync, @,\n[true] = 1 }", "F:2: true: a key has to be a name"), ("sync{ default.rsync, @,\n[1.5] = 1 }", "F:2: 1.5: a key has to be a name"),
     ("a = { x = 1 }\na.a = a\nsync{ default.rsync, a, @ }", "F:2: a table holds itself, or others too deeply: "), ("a = {}\na[1] = a\nsync(a)", "F:2: a table holds itself, "),
     ("sync()", "F:1: sync: allowed: a table, as in sync{ "), ("sync'x'", "F:1: sync: allowed: a table"), ("sync(default.rsync, { @ })", "F:1: sync: allowed: a table"),
@@ -225,7 +227,7 @@ def test_older_names_are_todays():
 
 @pytest.mark.parametrize("name, python", [
     ("onCreate", "on_create(event)"), ("onModify", "on_modify(event)"), ("onAttrib", "on_attrib(event)"), ("onDelete", "on_delete(event)"), ("onMove", "on_move(origin, destination)"),
-    ("onStartup", "on_startup(event)"), ("action", "action(inbox)"), ("collect", "collect(agent, exitcode)"), ("init", "on_startup(event)"), ("prepare", "prepare(config)")])
+    ("onStartup", "on_startup(sync)"), ("action", "action(inbox)"), ("collect", "collect(job, exit_status)"), ("init", "on_startup(sync)"), ("prepare", "prepare(config)")])
 def test_functions_are_named_with_their_way_out(name, python):
     for base in "", "default.rsync, ", "mode = 'exec', ":
         found = errors("sync{ %s@,\n%s = function(event) spawn(event, '/bin/x') end }" % (base, name))
@@ -251,6 +253,7 @@ def test_terminate_is_an_error_where_it_stands():
 def test_what_is_printed_is_a_warning():
     assert warnings("log('Normal', 'a', 5)\nlog('Error', 'x\\n\\27')") == ["F:1: log: a5", "F:2: log: x\\n\\x1b"]
     assert warnings("\nprint('a')") == ["F:2: print: a"]
+    assert warnings("tostring = nil log('Error', nil, true, 1.5)") == ["F:1: log: niltrue1.5"]
 
 
 def test_a_name_without_a_value_is_told_once_a_place():

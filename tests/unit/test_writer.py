@@ -243,6 +243,7 @@ def form(key, raw, is_literal=False):
     ("runIf", "\n  test -e /x\n", "runIf = test -e /x"), ("runIf", "\n  a\n  b\n", "runIf = <<END\n  a\n  b\nEND"), ("runIf", "a\nb\n", "runIf =\n    a\n    b"),
     ("runIf", "a\n\n# c\nEND", "runIf = <<END2\na\n\n# c\nEND\nEND2"), ("runIf", " ", "runIf = <<END\n \nEND"),
     ("xargs.delimiter", "\0", "xargs.delimiter = \0"), ("exclude", ["\udcff"], "exclude = \udcff"), ("param.x", " y ", "param.x = <<END\n y \nEND"),
+    ("", "x", "= x"), ("", "x\ny", "=\n    x\n    y"), ("", " ", "= <<END\n \nEND"),
 ])
 def test_a_value_in_ini(key, raw, expected):
     assert form(key, raw) == expected
@@ -350,6 +351,11 @@ def test_what_is_nested_without_end_is_an_error():
         with pytest.raises(ConfigError) as caught:
             write([reading])
         assert len(caught.value.lines) == 1 and caught.value.lines[0].startswith("F: settings.a: ")
+
+
+def test_a_key_that_was_indented_by_mistake_stays_one():
+    text = "[sync x]\ntarget =\n    a\n    delay = 5\n"
+    assert writer.to_ini([from_ini(text)]) == text
 
 
 # ---- comments ----------------------------------------------------------------------------------
