@@ -15,7 +15,8 @@ def placed(reading):
     begins, spans, ends = {}, {}, {}  # line → place; (first, last) → place; (first, last) → index of a section
     sections = sorted(enumerate(reading.sections), key=lambda row: row[1].kind != "settings")  # as they are written
     for index, section in sections:
-        begins.setdefault(section.line, (index, TITLE))
+        for line in begin(section), section.line:
+            begins.setdefault(line, (index, TITLE))
         if section.last is not None:
             ends.setdefault((section.line, section.last), index)
         for number, entry in enumerate(section.entries):
@@ -39,6 +40,12 @@ def placed(reading):
                 break
         found.setdefault(place, []).append((line, text))
     return found
+
+
+def begin(section):
+    """Return the line in which a section, or the first of its entries, stands (Lua can make that before the sync), or None."""
+    first = next((entry.line for entry in section.entries if entry.key != "name"), None)
+    return section.line if first is None or section.line is None else min(first, section.line)
 
 
 def written(comments, is_literal, following=None):

@@ -91,7 +91,7 @@ class _Ini:
             known = settings.scope(section.kind)
             entries = [said((index, number)) + self._entry(entry, known) for number, entry in enumerate(section.entries)
                        if section.kind == "settings" or entry.key != "name"]
-            title = said((index, comments.TITLE), section.line)
+            title = said((index, comments.TITLE), comments.begin(section))
             if section.kind == "sync":
                 block = []
                 self._blocks.append(block)

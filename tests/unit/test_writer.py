@@ -400,6 +400,11 @@ def test_a_loop_does_not_say_it_twice():
     assert lines == ["# many", "", "[sync sync1]", "# where", "source = /0", "", "[sync sync2]", "source = /1", "", "[sync sync3]", "source = /2"]
 
 
+def test_what_describes_the_first_entry_of_a_section_that_is_made_before_it_stands_before_the_section():
+    lines = commented((1, " one"), (2, " two"), (5, " three"), sections=[Section("sync", "F:5", [Entry("mode", "rsync", "F", line=2), Entry("source", "/a", "F", line=4)], 5, 5)])
+    assert lines == ["# one", "# two", "", "# three", "[sync sync1]", "mode = rsync", "source = /a"]
+
+
 def test_settings_that_come_late_are_written_first_and_comments_go_with_what_they_describe():
     lines = commented((1, " sync"), (3, " a"), (5, " settings"), (9, " end"), sections=[Section("sync", "F:2", [Entry("source", "/a", "F", line=4)], 2), Section("settings", "F:6", [Entry("delay", 5, "F", line=7)], 6)])
     assert lines == ["# settings", "[settings]", "delay = 5", "", "# sync", "[sync sync1]", "# a", "source = /a", "", "# end"]
