@@ -218,7 +218,7 @@ def test_a_link_to_what_lsyncd_reads_is_a_configuration(machine, unit, link):
 
 def test_the_way_of_the_manual_from_lsyncd_and_back(machine, service):
     blocks = manpage.examples((CHECKOUT / "man/lsyncd-lite-migrate.7.in").read_text(), "code")
-    there, back = [next(block for block in blocks if words in block) for words in ("systemctl status", "start lsyncd\n")]
+    there, convert, back = [next(block for block in blocks if words in block) for words in ("systemctl status", "mv new", "start lsyncd\n")]
     log, status = machine / "var/log/lsyncd/lsyncd.log", machine / "var/log/lsyncd/lsyncd.status"
     machine.sh("mkdir -p /etc/lsyncd /var/log/lsyncd")
     (machine / "etc/lsyncd/lsyncd.conf.lua").write_text(LUA.replace(", nodaemon = true", ", statusInterval = 1"))
@@ -236,7 +236,13 @@ def test_the_way_of_the_manual_from_lsyncd_and_back(machine, service):
         wait_for(lambda: "State: idle" in status.read_text(), status.read_text)
         assert log.read_text().startswith(theirs) and "full sync finished" in log.read_text()
         assert [stat.S_IMODE(path.stat().st_mode) for path in (log, status)] == [0o644, 0o640]
+        first, lua = service.pid, (machine / "etc/lsyncd/lsyncd.conf.lua").read_text()
+        machine.sh("set -e\n" + convert)
+        assert not (machine / "etc/lsyncd-lite/conf.d/lsyncd.conf").is_symlink() and "[sync sync1]" in (machine / "etc/lsyncd-lite/conf.d/lsyncd.conf").read_text()
+        wait_for(lambda: "configuration read again" in log.read_text(), log.read_text)
+        assert (service.pid, log.read_text().count("full sync finished")) == (first, 1)
         machine.sh("set -e\n" + back)
+        assert (machine / "etc/lsyncd/lsyncd.conf.lua").read_text() == lua
         (machine / "srv/src/h").write_text("x")
         service.wait_arrives("srv/dst/h")
         assert service.state == "inactive" and machine.run("pgrep", "-x", "lsyncd").stdout
