@@ -4,10 +4,11 @@ Sources are the reference manual of Lua 5.3, §3.4.3 (conversions) and §6. Erro
 Lua's own, which people know from elsewhere.
 """
 
-from lsyncd_lite.lua.arithmetic import to_integer, to_number, to_text
+from lsyncd_lite.lua.arithmetic import to_float, to_integer, to_text
 from lsyncd_lite.lua.values import LuaError, Table, type_name
 
 FIELD = 100      # bytes, about, that a field of a table takes
+LONG = 1024      # bytes of strings that are only read cost a step
 _REQUIRED = object()
 
 
@@ -53,19 +54,21 @@ class Arguments:
         return text
 
     def number(self, position):
-        """Return the integer or float of a number, or of a string that is one."""
+        """Return the integer or float of a number, or the float of a string that is one."""
         value = self.get(position)
-        number = to_number(value) if isinstance(value, bytes) else value
+        number = to_float(value) if isinstance(value, bytes) else value
         if type_name(number) != "number":
             raise self._expected(position, "number")
         return number
 
     def integer(self, position, default=_REQUIRED):
         """Return an integer: of a number that is whole, or of a string that is one."""
-        if self.get(position) is None and default is not _REQUIRED:
+        value = self.get(position)
+        if value is None and default is not _REQUIRED:
             return default
-        number = to_integer(self.number(position))
+        number = to_integer(value)
         if number is None:
+            self.number(position)
             raise self.error(position, "number has no integer representation")
         return number
 
@@ -104,6 +107,18 @@ def text_of(value):
 def is_same(left, right):
     """Tell whether two values are equal (§3.4.4): a boolean is no number."""
     return isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+def is_less(left, right):
+    """Tell whether a value stands before another (§3.4.4). Raises LuaError where they have no order."""
+    if type_name(left) == type_name(right) and type_name(left) in ("number", "string"):
+        return left < right
+    raise LuaError("%s cannot be compared with %s" % (named(left), named(right)))
+
+
+def named(value):
+    """Return "nil", or "a string" and so on, for people."""
+    return "nil" if value is None else "a " + type_name(value)
 
 
 def is_true(value):

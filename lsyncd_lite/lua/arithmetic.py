@@ -138,11 +138,10 @@ def calculate(sign, left, right):
         if not right and sign in ("//", "%"):
             raise LuaError("%d %s 0 has no result: integers cannot be divided by zero" % (left, sign))
         return wrap(whole(left, right))
-    try:
-        return broken(to_float(left), to_float(right))
-    except TypeError:
-        wrong = left if to_float(left) is None else right
-        raise LuaError("arithmetic (%s) is not possible with %s" % (sign, described(wrong))) from None
+    numbers = to_float(left), to_float(right)
+    if None in numbers:
+        raise LuaError("arithmetic (%s) is not possible with %s" % (sign, described(left if numbers[0] is None else right)))
+    return broken(*numbers)
 
 
 def _bits(sign, value):

@@ -11,6 +11,7 @@ from lsyncd_lite.lua.arithmetic import LARGEST, OPERATORS, SMALLEST, wrap
 from lsyncd_lite.lua.values import LuaError, Table
 from lsyncd_lite.paths import show
 
+LONG = 1024  # bytes of a string that cost a step more
 _MANY = 16  # values of a call or a list that cost a step more, each
 _COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
@@ -167,13 +168,13 @@ class Closures:
     def _index(self, node, table, key):
         machine, line, name = self.machine, node.line, self._name(table)
         field = key.parts[0] if key.kind == "constant" and isinstance(key.parts[0], bytes) else None
-        table, key = self.expression(table), self.expression(key)
+        table, is_constant, key = self.expression(table), key.kind == "constant", self.expression(key)
 
         def run(frame):
-            value = table(frame)
-            if type(value) is Table:
-                return value.get(key(frame))
-            return machine.index(value, key(frame), name, field, line)
+            value, at = table(frame), key(frame)
+            if not is_constant and type(at) is bytes and len(at) > LONG:  # two of them may have to be compared
+                machine.step(len(at) // LONG, line)
+            return value.get(at) if type(value) is Table else machine.index(value, at, name, field, line)
         return run
 
     # Calls and functions

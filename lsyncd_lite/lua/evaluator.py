@@ -4,6 +4,7 @@ A tree becomes Python closures (compiler.py), which call back here for what is r
 that are not what is mostly there, and calls.
 """
 
+from lsyncd_lite.lua.closures import LONG
 from lsyncd_lite.lua.compiler import Compiler
 from lsyncd_lite.lua.arithmetic import NUMBERS, calculate, complement, described, negative, to_text
 from lsyncd_lite.lua.tree import deep_python
@@ -12,7 +13,6 @@ from lsyncd_lite.paths import show
 
 DEPTH = 2000    # levels of tree in all functions that have begun and not ended
 _FRAMES = 6000  # of Python, what that many need: two a level, and those of the library
-_LONG = 1024    # bytes of a string that cost a step more
 
 
 class Machine:
@@ -101,6 +101,8 @@ class Machine:
     def set_index(self, value, key, new, name, line):
         """Set value[key] of any value."""
         self.take(100, line)
+        if isinstance(key, bytes) and len(key) > LONG:
+            self.step(len(key) // LONG, line)
         if not isinstance(value, Table):
             raise LuaError("%s: it has no fields that could be set" % _is(name, value), line)
         try:
@@ -133,8 +135,8 @@ class Machine:
     def compare(self, less, left, right, names, line):
         """Return less(left, right), which is < or <= or their opposites, of any values."""
         if isinstance(left, bytes) and isinstance(right, bytes):
-            if len(left) > _LONG:
-                self.step(len(left) // _LONG, line)
+            if len(left) > LONG:
+                self.step(len(left) // LONG, line)
             return less(left, right)
         if type(left) in NUMBERS and type(right) in NUMBERS:
             return less(left, right)
@@ -146,8 +148,8 @@ class Machine:
         kind = type(left)
         if kind is not type(right):
             return kind in NUMBERS and type(right) in NUMBERS and left == right
-        if kind is bytes and len(left) > _LONG and len(left) == len(right):
-            self.step(len(left) // _LONG, line)
+        if kind is bytes and len(left) > LONG and len(left) == len(right):
+            self.step(len(left) // LONG, line)
         return left == right
 
     def concat(self, values, names, line):
@@ -163,8 +165,8 @@ class Machine:
                                % (_a(value), _who(names, values, lambda value: not isinstance(value, bytes) and type(value) not in NUMBERS)), line)
         size = sum(map(len, parts))
         self.take(size + 50, line)
-        if size > _LONG:
-            self.step(size // _LONG, line)
+        if size > LONG:
+            self.step(size // LONG, line)
         return b"".join(parts)
 
     def not_called(self, value, name, line, begin):

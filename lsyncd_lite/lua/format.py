@@ -49,6 +49,8 @@ def _put(option, arguments, position, meter):
     if position > len(arguments):
         raise arguments.error(position, "no value for %s" % show(option.group()))
     text, is_number = make(kind, flags, None if point is None else int(precision or b"0"), arguments, position, meter)
+    if kind == b"q":  # has no width
+        return text
     return _padded(text, flags, int(width or b"0"), is_number and b"-" not in flags and b"0" in flags)
 
 
@@ -99,10 +101,8 @@ def _string(_kind, _flags, precision, arguments, position, meter):
     return text if precision is None else text[:precision], False
 
 
-def _quoted(_kind, flags, precision, arguments, position, meter):
+def _quoted(_kind, _flags, _precision, arguments, position, meter):
     value = arguments.any(position)
-    if flags or precision is not None:
-        raise LuaError("string.format: %q takes no flags, width or precision")
     if isinstance(value, bytes):
         meter.take(50 + 4 * len(value))
         return b'"' + _TO_ESCAPE.sub(_escaped, value) + b'"', False

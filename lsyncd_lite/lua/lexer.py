@@ -103,7 +103,7 @@ class Lexer:
             if kind == "number":
                 value = to_number(value)
                 if value is None:
-                    raise LuaError("malformed number %s (a text needs quotes)" % show(found.group()), line)
+                    raise LuaError("malformed number %s (a text needs quotes)" % show(found.group()[:40]), line)
             elif kind == "operator" or value.decode() in KEYWORDS:
                 kind = value.decode()
         return Token(kind, value, line, start, self._place, self._line)

@@ -5,7 +5,7 @@ at each reading. Source is the reference manual of Lua 5.3, §6.
 """
 
 from lsyncd_lite.lua import numbers, strings, tables
-from lsyncd_lite.lua.arguments import Arguments, is_true, text_of
+from lsyncd_lite.lua.arguments import Arguments, is_true, named, text_of
 from lsyncd_lite.lua.arithmetic import to_number, wrap
 from lsyncd_lite.lua.values import LuaError, Table, TooMuch, type_name
 from lsyncd_lite.paths import show, to_bytes
@@ -18,7 +18,7 @@ _COMMANDS = ('commands do not run while a configuration is read: os.getenv("NAME
 _ONE_FILE = "one file holds all: put here what it would load"
 _CODE = "code is not made from text: write it here"
 _METATABLES = "tables have no metatables here: write a function that does the same"
-_COROUTINES = "coroutines are not there: write a loop"
+_COROUTINES = "write a loop"
 _CLOCK = "a configuration means the same at each reading: write the date here, or ask `date` in the command of an action"
 _CHANCE = "a configuration means the same at each reading: write the number here"
 _END = "a configuration does not end the program: error(\"why\") refuses it"
@@ -54,7 +54,7 @@ class Raised(LuaError):
     """What error() or assert() raised. value: what pcall() returns of it."""
 
     def __init__(self, value):
-        super().__init__(show(value) if isinstance(value, bytes) else "error() was called with %s" % ("nil" if value is None else "a " + type_name(value)))
+        super().__init__(show(value) if isinstance(value, bytes) and value else "error() was called with " + named(value))
         self.value = value
 
 
@@ -139,7 +139,7 @@ def _tonumber(machine, *values):
 def _in_base(text, base):
     """Return the integer that digits of a base are, as 64 bits hold it, or None."""
     is_negative = text.startswith(b"-")
-    digits = [_DIGITS.find(text[at:at + 1]) for at in range(1 if is_negative else 0, len(text))]
+    digits = [_DIGITS.find(text[at:at + 1]) for at in range(1 if text.startswith((b"-", b"+")) else 0, len(text))]
     if not digits or not all(0 <= digit < base for digit in digits):
         return None
     number = 0
@@ -177,7 +177,7 @@ def _pcall(machine, *values):
 
 def _xpcall(machine, *values):
     handler = Arguments("xpcall", values).function_(2)
-    return _protected(machine, values[0], values[2:], lambda value: machine.call(handler, (value,), machine.line))
+    return _protected(machine, values[0], values[2:], lambda value: (*machine.call(handler, (value,), machine.line), None)[:1])
 
 
 def _protected(machine, function, values, handle):

@@ -19,15 +19,15 @@ _LENGTH = re.compile(rb"#+[A-Za-z_({\"'](?:[\w.]|\[[^\]\n]*\]|\([^)\n]*\))*\s*(?
 
 
 def word(value):
-    """Return a name or a number as it was written."""
-    return show(value) if isinstance(value, bytes) else to_text(value).decode()
+    """Return a name or a number, as it was written, and at most the beginning of it."""
+    text = show(value) if isinstance(value, bytes) else to_text(value).decode()
+    return text if len(text) <= 40 else text[:40] + "…"
 
 
 def near(token):
     """Return what stands at a place."""
     if token.kind == "string":
-        text = show(token.value)
-        return 'the string "%s"' % (text if len(text) <= 30 else text[:30] + "…")
+        return 'the string "%s"' % word(token.value)
     return "the end of the file" if token.kind == "end of file" else word(token.value)
 
 

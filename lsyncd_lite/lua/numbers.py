@@ -5,7 +5,7 @@ Source is the reference manual of Lua 5.3, §6.7.
 
 import math
 
-from lsyncd_lite.lua.arguments import Arguments
+from lsyncd_lite.lua.arguments import Arguments, is_less
 from lsyncd_lite.lua.arithmetic import LARGEST, SMALLEST, power, to_integer, wrap
 from lsyncd_lite.lua.values import type_name
 
@@ -22,16 +22,20 @@ def _as_whole(whole, otherwise):
     return whole if isinstance(whole, int) and SMALLEST <= whole <= LARGEST else float(otherwise)
 
 
-def _extreme(name, is_better):
-    def function(_machine, *values):
-        arguments = Arguments("math." + name, values)
-        best = arguments.number(1)
-        for position in range(2, len(values) + 1):
-            number = arguments.number(position)
-            if is_better(number, best):
-                best = number
-        return (best,)
-    return function
+def _max(_machine, *values):
+    best = Arguments("math.max", values).any(1)
+    for value in values[1:]:
+        if is_less(best, value):
+            best = value
+    return (best,)
+
+
+def _min(_machine, *values):
+    best = Arguments("math.min", values).any(1)
+    for value in values[1:]:
+        if is_less(value, best):
+            best = value
+    return (best,)
 
 
 def _abs(_machine, *values):
@@ -72,8 +76,8 @@ def _modf(_machine, *values):
         return number, 0.0
     if number != number:
         return number, number
-    fraction, whole = math.modf(number)
-    return _as_whole(int(whole), whole), fraction
+    whole = math.trunc(number)
+    return _as_whole(whole, whole), number - whole if number != whole else 0.0
 
 
 def _log(_machine, *values):
@@ -106,7 +110,6 @@ def _ult(_machine, *values):
 
 
 MEMBERS = {b"floor": _rounded("floor", math.floor), b"ceil": _rounded("ceil", math.ceil), b"abs": _abs, b"fmod": _fmod, b"modf": _modf, b"log": _log,
-           b"max": _extreme("max", lambda number, best: number > best), b"min": _extreme("min", lambda number, best: number < best),
-           b"sqrt": _of_floats("sqrt", math.sqrt), b"exp": _of_floats("exp", math.exp), b"pow": _of_floats("pow", power, 2),
+           b"max": _max, b"min": _min, b"sqrt": _of_floats("sqrt", math.sqrt), b"exp": _of_floats("exp", math.exp), b"pow": _of_floats("pow", power, 2),
            b"tointeger": _tointeger, b"type": _type, b"ult": _ult,
            b"huge": math.inf, b"pi": math.pi, b"maxinteger": LARGEST, b"mininteger": SMALLEST}

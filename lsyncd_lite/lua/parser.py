@@ -8,14 +8,17 @@ doubt ends it.
 
 from lsyncd_lite.lua import mistakes
 from lsyncd_lite.lua.expressions import Expressions
-from lsyncd_lite.lua.tree import Chunk, deep_python
+from lsyncd_lite.lua.tree import Chunk, Function, deep_python
 from lsyncd_lite.lua.values import LuaError
 
+LARGEST = 1 << 20  # bytes of a text: what is longer takes too long to read
 _BLOCK_ENDS = frozenset(("end", "else", "elseif", "until", "end of file"))
 
 
 def parse(source):
     """Return the Chunk of a text (bytes)."""
+    if len(source) > LARGEST:
+        return Chunk(Function(None, 1), [], [(1, "larger than 1 MiB, which no configuration is")])
     parser = _Parser(source)
     with deep_python():
         try:

@@ -4,11 +4,13 @@ Source is the reference manual of Lua 5.3, §6.4. A function takes the Machine a
 arguments and returns a tuple; it counts what it makes before it makes it.
 """
 
-from lsyncd_lite.lua.arguments import Arguments, as_string, is_true
+from lsyncd_lite.lua.arguments import LONG, Arguments, as_string, is_true
 from lsyncd_lite.lua.format import formatted
 from lsyncd_lite.lua.pattern import Pattern, all_captured, captured, find
 from lsyncd_lite.lua.values import LuaError, Table, type_name
 from lsyncd_lite.paths import show
+
+_SPECIAL = b"^$*+?.([%-"  # without any of these string.find looks for bytes, even for a ")" that closes nothing
 
 
 def _begin(position, length):
@@ -86,15 +88,16 @@ def _found(machine, arguments, with_place):
     start = _begin(arguments.integer(3, 1), len(text))
     if start > len(text):
         return (None,)
-    if with_place and is_true(arguments.get(4)):
-        machine.meter.step(1 + len(text) * len(pattern) // 1024)  # the worst that looking for bytes may cost
+    machine.meter.step(1 + len(pattern) // LONG)
+    if with_place and (is_true(arguments.get(4)) or len(pattern.translate(None, _SPECIAL)) == len(pattern)):
+        machine.meter.step(len(text) * len(pattern) // LONG)  # the worst that looking for bytes may cost
         begin = text.find(pattern, start)
         return (None,) if begin < 0 else (begin + 1, begin + len(pattern))
     found = find(Pattern(pattern, machine.meter), text, start)
     if found is None:
         return (None,)
     begin, end, captures = found
-    machine.meter.take(len(text) * max(1, len(captures)))
+    machine.meter.take((end - begin) * max(1, len(captures)))
     if not with_place:
         return all_captured(text, *found)
     return (begin + 1, end, *(all_captured(text, *found) if captures else ()))
@@ -154,8 +157,9 @@ def _replacer(machine, arguments, replacement):
         def choose(text, *match):
             return replacement.get(captured(text, *match, 0))
     elif type_name(replacement) == "function":
-        def choose(text, *match):
-            results = machine.call(replacement, all_captured(text, *match), machine.line)
+        def choose(text, begin, end, captures):
+            machine.meter.take((end - begin) * max(1, len(captures)))
+            results = machine.call(replacement, all_captured(text, begin, end, captures), machine.line)
             return results[0] if results else None
     else:
         raise arguments.error(3, "string, function or table expected, got %s" % (type_name(replacement) if len(arguments) > 2 else "no value"))

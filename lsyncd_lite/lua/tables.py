@@ -4,8 +4,8 @@ Sources are the reference manual of Lua 5.3, §6.1 and §6.6. A value that is mo
 line in which it was written with it.
 """
 
-from lsyncd_lite.lua.arguments import FIELD, Arguments, as_string, is_same, is_true, text_of
-from lsyncd_lite.lua.values import LuaError, Table, type_name
+from lsyncd_lite.lua.arguments import FIELD, LONG, Arguments, as_string, is_less, is_same, is_true, named, text_of
+from lsyncd_lite.lua.values import LuaError, Table
 from lsyncd_lite.paths import show
 
 
@@ -13,6 +13,13 @@ def _set(machine, table, key, value, line):
     machine.meter.step()
     machine.meter.take(FIELD)
     table.set(key, value, line)
+
+
+def _items(machine, table):
+    items = table.items()
+    machine.meter.step(1 + len(items) // 16)
+    machine.meter.take(8 * len(items))
+    return items
 
 
 def _insert(machine, *values):
@@ -37,7 +44,7 @@ def _remove(machine, *values):
     arguments = Arguments("table.remove", values)
     table = arguments.table(1)
     size = len(table)
-    position = arguments.integer(2) if len(values) > 1 else size
+    position = arguments.integer(2, size)
     if position != size and not 1 <= position <= size + 1:
         raise arguments.error(2, "position out of bounds: 1 to %d are possible" % (size + 1))
     value = table.get(position)
@@ -58,7 +65,7 @@ def _concat(machine, *values):
         value = table.get(index)
         text = as_string(value)
         if text is None:
-            raise LuaError("table.concat: value %d is %s; a string or a number is needed" % (index, "nil" if value is None else "a " + type_name(value)))
+            raise LuaError("table.concat: value %d is %s; a string or a number is needed" % (index, named(value)))
         machine.meter.take(len(text) + len(separator) + 50)
         parts.append(text)
     return (separator.join(parts),)
@@ -113,9 +120,9 @@ def _sort(machine, *values):
     given = arguments.function_(2) if arguments.get(2) is not None else None
 
     def less(left, right):
-        machine.meter.step()
+        machine.meter.step(1 + (len(left) // LONG if isinstance(left, bytes) else 0))
         if given is None:
-            return _is_less(left, right)
+            return is_less(left, right)
         results = machine.call(given, (left, right), machine.line)
         return bool(results) and is_true(results[0])
     size = len(table)
@@ -127,16 +134,9 @@ def _sort(machine, *values):
     return ()
 
 
-def _is_less(left, right):
-    if type_name(left) == type_name(right) and type_name(left) in ("number", "string"):
-        return left < right
-    raise LuaError("table.sort: cannot compare a %s with a %s" % (type_name(left), type_name(right)))
-
-
 def _walk(machine, table):
     """Return an iterator over what a table holds now; what is taken away meanwhile is left out (§6.1, next)."""
-    machine.meter.take(16 * len(table))
-    left = iter(table.items())
+    left = iter(_items(machine, table))
 
     def following(caller, *_values):
         for key, _value in left:
@@ -168,7 +168,7 @@ def _next_of_list(machine, *values):
 def _next(machine, *values):
     arguments = Arguments("next", values)
     table, key = arguments.table(1), arguments.get(2)
-    items = table.items()
+    items = _items(machine, table)
     if key is None:
         return items[0] if items else (None,)
     for number, (other, _value) in enumerate(items, 1):
@@ -197,9 +197,11 @@ def _rawlen(_machine, *values):
     return (len(value),)
 
 
-def _rawequal(_machine, *values):
+def _rawequal(machine, *values):
     arguments = Arguments("rawequal", values)
-    return (is_same(arguments.any(1), arguments.any(2)),)
+    left, right = arguments.any(1), arguments.any(2)
+    machine.meter.step(len(left) // LONG if isinstance(left, bytes) else 0)
+    return (is_same(left, right),)
 
 
 FUNCTIONS = {b"insert": _insert, b"remove": _remove, b"concat": _concat, b"unpack": _unpack, b"pack": _pack, b"move": _move, b"sort": _sort}
