@@ -76,7 +76,7 @@ class Merge:
         name = path + _text(key)
         if isinstance(value, Table):
             if given is None:
-                given = Table(line)
+                given = Table(line, last_of(value, line))
                 result.set(key, given, line)
             if isinstance(given, Table):
                 self.add(value, line, given, name + ".")
@@ -85,6 +85,11 @@ class Merge:
         elif result.line_of(key) == DEFAULT != line and given != value and name != "mode" and not any(map(_is_mode, self._open)):
             self.doubts.append((line, "%s: does not count, as in lsyncd: default%s, which has one, is named before this table; name this one first"
                                 % (show(name), "".join("." + mode for mode in self.modes[:1]))))
+
+
+def last_of(table, line):
+    """Return the line in which a table ends that was written in a line; None for one from elsewhere."""
+    return table.last if table.line is not None and line <= table.line <= line + 1 else None
 
 
 def _is_mode(table):
@@ -157,7 +162,7 @@ class Entries:
                 self.findings.append((table.line_of(key) or outer, "%s: a function stands in its list; allowed: texts and numbers" % show(name)))
             elif type(key) is int:
                 items.append(_plain(value))
-        self._take(name, items, outer)
+        self._take(name, items, outer, table.last)
 
     def _scalar(self, name, row, value, line):
         if callable(value):
@@ -178,8 +183,8 @@ class Entries:
         hint = ", further arguments in %s_extra = { … }" % prefix if prefix + "_extra" in self._known else ""
         self.findings.append((line, "%s stands in %s; allowed: KEY = VALUE, or a table to inherit from%s" % (words, where, hint)))
 
-    def _take(self, name, raw, line):
-        self.found.append(Entry(name, raw, "%s:%d: %s" % (self._filename, line, show(name)), line=line))
+    def _take(self, name, raw, line, last=None):
+        self.found.append(Entry(name, raw, "%s:%d: %s" % (self._filename, line, show(name)), line=line, last=last))
 
 
 def _allows(row, raw):

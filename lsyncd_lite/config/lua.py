@@ -58,7 +58,8 @@ class _Settings(Table):
 
     def add(self, table, meter, line):
         """Give all that a table of a line holds; what is given again replaces what was."""
-        self.line = self.line or line
+        if self.line is None:
+            self.line, self.last = line, inherit.last_of(table, line)
         merge = inherit.Merge(meter, "settings")
         merge.add(table, line)
         self.findings += merge.findings
@@ -108,7 +109,7 @@ class _Reader:
         self._errors += [self._line(*finding) for finding in self._settings.findings]
         if self._settings.line is not None or lines:
             line = min(line for line in (self._settings.line, *lines) if line)
-            self._sections.insert(0, self._section("settings", self._settings, line, None))
+            self._sections.insert(0, self._section("settings", self._settings, line, self._settings.last))
 
     def _unknown(self, name, line):
         self._warnings.append(self._line(line, "%s was never given a value: it is nil" % show(name)))
@@ -150,7 +151,7 @@ class _Reader:
             self._errors.append(self._line(line, "sync: inherits from %s; allowed: one of them" % " and ".join("default." + name for name in merge.modes)))
         found = merge.table
         mode = self._mode(found, line)
-        section = self._section("sync", found, line, mode or "exec")
+        section = self._section("sync", found, line, inherit.last_of(table, line), mode or "exec", table.line_of(1) or line)
         machine.meter.take(_ROOM * len(section.entries))
         machine.meter.step(_STEPS * len(section.entries))
         if mode is not None:
@@ -172,16 +173,16 @@ class _Reader:
                                            "list, or an action, as in onCreate = \"COMMAND\""))
         return None
 
-    def _section(self, kind, table, line, mode):
-        """Return the Section of a merged table."""
+    def _section(self, kind, table, line, last, mode=None, base=None):
+        """Return the Section of a merged table, which is written in some lines, its mode in the line `base`."""
         where = "%s:%d" % (self._filename, line)
         taken = inherit.Entries(table, line, kind, self._filename, _refused)
         entries, findings, warnings = older.today(taken.found, kind, mode)
         self._errors += [self._line(*finding) for finding in taken.findings] + findings
         self._warnings += [self._line(*doubt) for doubt in taken.doubts] + warnings
         if kind == "sync" and not any(entry.key == "mode" for entry in entries):
-            entries.insert(0, Entry("mode", mode, "%s: mode" % where, line=line))
-        return Section(kind, where, entries, line)
+            entries.insert(0, Entry("mode", mode, "%s:%d: mode" % (self._filename, base), line=base))
+        return Section(kind, where, entries, line, last)
 
 
 def _defaults():

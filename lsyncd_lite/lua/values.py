@@ -43,11 +43,12 @@ class Meter:
 class Table:
     """A table of Lua, which remembers in which lines its fields were written.
 
-    line: where it begins; its keys have their order: 1, 2, 3 …, then all others as they came.
+    line, last: where it begins and ends; its keys have their order: 1, 2, 3 …, then all others as they came.
     """
 
-    def __init__(self, line=None):
+    def __init__(self, line=None, last=None):
         self.line = line
+        self.last = last
         self._list = []    # values of 1, 2, 3 …
         self._others = {}  # key → value; booleans as ("boolean", key), since 1 == True
         self._lines = {}   # key, as in _others → line
