@@ -1,5 +1,7 @@
 """Broken configurations, 20 000 of them: each is read, or refused line by line; none hangs, starts or writes anything.
 
+What is read is converted, too, and means the same then.
+
 A failure names the number of its seed: `mutant(SEED)` is that text again.
 """
 
@@ -12,9 +14,8 @@ from glob import glob
 
 import pytest
 
-from lsyncd_lite import cli
 from lsyncd_lite.config import config as module
-from lsyncd_lite.config import settings
+from lsyncd_lite.config import settings, writer
 from lsyncd_lite.errors import ConfigError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -176,18 +177,42 @@ class Hangs(BaseException):
     """Has taken more than LONGEST."""
 
 
-def _load(filename):
-    """Return (Config or None, lines), with everything looked at that must not happen."""
+def _within_limits(call):
+    """Return what call() returns, with everything looked at that must not happen."""
     del _caught[:]
     signal.alarm(LONGEST)
     _watched[0] = True
     try:
-        return module.load(filename), []
-    except ConfigError as error:
-        return None, error.lines
+        return call()
     finally:
         _watched[0] = False
         signal.alarm(0)
+
+
+def _load(filename):
+    """Return (Config or None, lines that refuse it)."""
+    try:
+        return module.load(filename), []
+    except ConfigError as error:
+        return None, error.lines
+
+
+def _conversions(filename):
+    """Return {name of a file: text} of what a configuration is as INI and JSON, where they can hold it."""
+    readings, _errors, _warnings = module.readings(filename)
+    found = {}
+    for name, write in (("as.ini", writer.to_ini), ("as.json", writer.to_json)):
+        try:
+            found[name] = write(readings)
+        except ConfigError as error:
+            assert all(line.isprintable() for line in error.lines)
+    return found
+
+
+def _meaning(config):
+    """Return all that two Configs have in common that mean the same."""
+    return vars(config.settings), [dict(vars(sync), rules=[rule[:2] for rule in sync.rules], extra_rules=[rule[:2] for rule in sync.extra_rules])
+                                   for sync in config.syncs]
 
 
 def _too_long(_number, _frame):
@@ -206,19 +231,26 @@ def limits(monkeypatch):
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_a_broken_configuration_is_read_or_refused_in_lines(chunk, limits, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    good = 0
+    good = converted = 0
     for seed in range(chunk * EACH, (chunk + 1) * EACH):
         name, text = mutant(seed)
         (tmp_path / name).write_bytes(text)
         try:
-            config, lines = _load(name)
+            config, lines = _within_limits(lambda: _load(name))
+            assert not _caught, _caught
+            assert config is not None or lines, "refused without a word"
+            for line in lines + (config.warnings if config is not None else []):
+                assert line.isprintable(), line
+                assert "Error(" not in line and "object at 0x" not in line and "Traceback" not in line, line
+            if config is not None:
+                good += 1
+                for other, written in _within_limits(lambda: _conversions(name)).items():
+                    (tmp_path / other).write_bytes(written.encode("utf-8", "surrogateescape"))
+                    again, lines = _load(other)
+                    assert again is not None, (written, lines)
+                    assert _meaning(again) == _meaning(config), written
+                    converted += 1
         except BaseException as error:
-            raise AssertionError("mutant(%d)" % seed) from error
-        assert not _caught, "mutant(%d) does %s" % (seed, _caught)
-        assert config is not None or lines, "mutant(%d) is refused without a word" % seed
-        for line in lines + (config.warnings if config is not None else []):
-            assert line.isprintable(), "mutant(%d) says %r" % (seed, line)
-            assert "Error(" not in line and "object at 0x" not in line and "Traceback" not in line, "mutant(%d) says %r" % (seed, line)
-        good += config is not None
-        os.remove(name)
+            raise AssertionError("mutant(%d): %r" % (seed, error)) from error
     assert EACH // 20 < good < EACH - EACH // 20, "mutants are too tame, or too broken: %d are read" % good
+    assert converted > good, "hardly one can be converted: %d of %d, twice" % (converted, good)
