@@ -30,7 +30,7 @@ def help_text():
     lines = ["%s lsyncd-lite %s" % ("      " if number else "usage:", form) for number, form in enumerate(FORMS)] + [""]
     for option in OPTIONS.values():
         lines.append("  %-31s %s" % (("-%s %s" % option[:2]).rstrip(), option.help))
-    lines.append("\nOne hyphen or two are the same. CONFIG is INI or JSON: see lsyncd-lite.conf(5).")
+    lines.append("\nOne hyphen or two are the same. CONFIG is INI, JSON, or the Lua of lsyncd: see lsyncd-lite.conf(5).")
     return "\n".join(lines)
 
 

@@ -10,7 +10,8 @@ ValueError.
     @categories           those of the log
     @key NAME             a key; more about it may follow
     @keys SCOPE           those of a scope that are not named
-    @code, @ini, @json, @python … @end    an example, as it is
+    @code, @ini, @json, @lua, @python … @end    an example, as it is
+    @table HEAD … @end    rows, see `table`
 """
 
 import re
@@ -18,7 +19,7 @@ import textwrap
 
 from lsyncd_lite.config import options, settings
 
-_EXAMPLES = ("code", "ini", "json", "python")
+_EXAMPLES = ("code", "ini", "json", "lua", "python")
 
 # The words for kinds that the page describes once; of others it says what is allowed.
 _KINDS = {settings.BOOL: "boolean", settings.SECONDS: "seconds", settings.TEXT: "text", settings.FILE: "file",
@@ -41,6 +42,7 @@ class _Page:
         self._out = []
         self._facts, self._depth = [], 0  # what the table says of a key comes after what the prose says: lists within that are open
         self._is_example = False
+        self._table = None  # lines of the one that is open
         self._left = {}
         for kind, rows in (("key", _keys()), ("option", dict(options.OPTIONS))):
             if re.search(r"^@%ss?\b" % kind, prose, re.M):  # a page of keys, or of options
@@ -56,7 +58,14 @@ class _Page:
     def add(self, line):
         """Write what a line of the prose stands for."""
         word, _blank, rest = line[1:].partition(" ") if line.startswith("@") else ("", "", "")
-        if word == "end":
+        if self._table is not None:
+            self._table.append(line)
+            if word == "end":
+                self._out += _tbl(table("\n".join(self._table)))
+                self._table = None
+        elif word == "table":
+            self._table = [line]
+        elif word == "end":
             self._is_example = False
             self._out.append(".Ed")
         elif self._is_example:
@@ -108,6 +117,45 @@ class _Page:
 def examples(prose, language):
     """Return the examples (list of str) of a language in the prose of a page."""
     return [found.group(1) for found in re.finditer(r"^@%s\n(.*?)^@end$" % language, prose, re.S | re.M)]
+
+
+def table(prose):
+    """Return the rows (lists of str) of the table in the prose of a page; a row of one cell is the heading of those after it.
+
+    A row is a line "TOPIC | CELL | CELL", a heading one that begins with "= "; `code` stands in backticks. The first row is the head.
+    """
+    found = re.search(r"^@table (.*\n(?:.*\n)*?)@end$", prose, re.M)
+    rows = []
+    for line in found.group(1).split("\n")[:-1]:
+        rows.append([line[2:]] if line.startswith("= ") else line.split(" | "))
+        if not line.startswith("= ") and len(rows[-1]) != len(rows[0]) or "" in rows[-1]:
+            raise ValueError("a table of %d columns has a row of others: %s" % (len(rows[0]), line))
+    return rows
+
+
+def markdown(prose):
+    """Return the table in the prose of a page as README.md has it."""
+    head, *rows = table(prose)
+    rows = [["**%s**" % row[0]] + [""] * (len(head) - 1) if len(row) == 1 else row for row in rows]
+    return "\n".join(["| %s |" % " | ".join(head), "|" + "---|" * len(head)] + ["| %s |" % " | ".join(row) for row in rows]) + "\n"
+
+
+def _tbl(rows):
+    """Yield the lines of a table for tbl(7), as wide as the page and with cells that are filled."""
+    head, *rows = rows
+    yield from (".TS", " ".join(["lx"] * len(head)) + ".", "\t".join("\\fI%s\\fR" % _cell(cell) for cell in head))
+    for row in rows:
+        if len(row) == 1:
+            yield "\\&"
+            yield "T{\n\\fB%s\\fR\nT}" % row[0].upper() + "\t" * (len(head) - 1)
+        else:
+            yield "\t".join("T{\n%s\nT}" % _cell(cell) for cell in row)
+    yield ".TE"
+
+
+def _cell(words):
+    """Return the text of a cell: `code` is bold, and hyphens in it are such."""
+    return "".join("\\fB%s\\fR" % literal(part) if number % 2 else _escaped(part).replace("…", "...") for number, part in enumerate(words.split("`")))
 
 
 def text(words):

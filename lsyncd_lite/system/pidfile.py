@@ -39,6 +39,10 @@ class Pidfile:
             if self._is_ours():
                 break
             os.close(self._fd)  # it was removed while we waited for it
+        other = _lsyncd(os.pread(self._fd, 32, 0))
+        if other is not None:
+            os.close(self._fd)
+            raise Fatal("cannot lock the pidfile %s: lsyncd itself runs, as PID %d; stop it first, as both would write the same files" % (show(path), other))
 
     def _is_ours(self):
         try:
@@ -103,6 +107,16 @@ class Pidfile:
         except OSError:
             pass  # its directory is read-only or gone; the lock ends with us all the same
         os.close(self._fd)
+
+
+def _lsyncd(content):
+    """Return the number in a pidfile (bytes) if that is a running lsyncd's, which knows no lock; else None."""
+    try:
+        pid = int(content)
+        with open("/proc/%d/comm" % pid, "rb") as file:
+            return pid if file.read() == b"lsyncd\n" else None
+    except (OSError, ValueError):
+        return None
 
 
 def _failure(path, error):

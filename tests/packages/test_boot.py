@@ -11,7 +11,9 @@ import textwrap
 import pytest
 
 from machine import Machine, needs
-from roots import wait_for
+from roots import CHECKOUT, wait_for
+
+from lsyncd_lite.report import manpage
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(needs() is not None, reason="needs %s" % needs())]
 
@@ -28,8 +30,8 @@ LOCAL = """
 
 @pytest.fixture(scope="module")
 def booted(root, deb):
-    """A machine with our package, an ssh server, and users."""
-    root.install("systemd", "systemd-sysv", "libnss-systemd", "dbus", "rsync", "openssh-server", "openssh-client", "acl", "sudo", "procps", deb)
+    """A machine with our package, lsyncd, an ssh server, and users."""
+    root.install("systemd", "systemd-sysv", "libnss-systemd", "dbus", "rsync", "openssh-server", "openssh-client", "acl", "sudo", "procps", "lsyncd", deb)
     root.sh("ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519 && cp /root/.ssh/id_ed25519.pub /root/.ssh/authorized_keys && "
             "awk '{ print \"localhost \" $1 \" \" $2 }' /etc/ssh/ssh_host_ed25519_key.pub > /root/.ssh/known_hosts && "
             "useradd alice && systemctl enable ssh && echo 127.0.0.1 localhost > /etc/hosts")
@@ -182,6 +184,70 @@ def test_a_broken_configuration_fails_with_the_reason_and_is_tried_again_until_i
     service.wait_said("colour")
     service.configure(LOCAL)
     wait_for(lambda: service.state == "active", service.story)
+
+
+LUA = """-- as lsyncd has it
+settings { logfile = "/var/log/lsyncd/lsyncd.log", statusFile = "/var/log/lsyncd/lsyncd.status", pidfile = "/run/lsyncd.pid", nodaemon = true }
+local from = "/srv/"
+sync { default.rsync, source = from .. "src", target = from .. "dst", delay = 0.1 }
+"""
+
+
+@pytest.mark.parametrize("unit, link", [(UNIT, "conf.d/lsyncd.conf"), ("lsyncd-lite@web.service", "web.conf")])
+def test_a_link_to_what_lsyncd_reads_is_a_configuration(machine, unit, link):
+    service = _service(machine, unit, "etc/lsyncd/lsyncd.conf.lua")
+    machine.sh("mkdir -p /etc/lsyncd /var/log/lsyncd && touch /var/log/lsyncd/lsyncd.log && ln -s /etc/lsyncd/lsyncd.conf.lua /etc/lsyncd-lite/" + link)
+    try:
+        service.start(LUA)
+        first = service.pid
+        (machine / "srv/src/f").write_text("x")
+        service.wait_arrives("srv/dst/f")
+        assert "full sync" in (machine / "var/log/lsyncd/lsyncd.log").read_text()
+        assert machine.run("test", "-e", "/run/lsyncd.pid", check=False).returncode  # the unit's goes first
+        service.configure(LUA + "\nsync { default.rsync, source = from .. 'src', target = from .. 'dst2', delay = 0.1 }\n")
+        machine.systemctl("reload", unit)
+        service.wait_arrives("srv/dst2/f")
+        service.configure(LUA + "\nsync { default.rsync, source = from .. 'src' }\n")
+        assert machine.systemctl("reload", unit, check=False).returncode
+        service.wait_said("%s:6: " % link)
+        assert (service.state, service.pid) == ("active", first)
+    finally:
+        machine.systemctl("stop", unit)
+        machine.sh("rm -rf /etc/lsyncd /var/log/lsyncd /etc/lsyncd-lite/" + link)
+
+
+def test_the_way_of_the_manual_from_lsyncd_and_back(machine, service):
+    blocks = manpage.examples((CHECKOUT / "man/lsyncd-lite-migrate.7.in").read_text(), "code")
+    there, convert, back = [next(block for block in blocks if words in block) for words in ("systemctl status", "mv new", "start lsyncd\n")]
+    log, status = machine / "var/log/lsyncd/lsyncd.log", machine / "var/log/lsyncd/lsyncd.status"
+    machine.sh("mkdir -p /etc/lsyncd /var/log/lsyncd")
+    (machine / "etc/lsyncd/lsyncd.conf.lua").write_text(LUA.replace(", nodaemon = true", ", statusInterval = 1"))
+    (machine / "srv/src/f").write_text("x")
+    try:
+        machine.sh("systemctl enable lsyncd && systemctl restart lsyncd")  # without a configuration, the boot has left it active
+        service.wait_arrives("srv/dst/f")
+        theirs = log.read_text()
+        said = machine.sh("set -e\n" + there).stdout
+        assert "Active: active (running)" in said, said
+        assert machine.systemctl("is-enabled", "lsyncd", check=False).stdout.split()[-1:] == ["disabled"]
+        assert machine.run("pgrep", "-x", "lsyncd", check=False).stdout == ""
+        (machine / "srv/src/g").write_text("x")
+        service.wait_arrives("srv/dst/g")
+        wait_for(lambda: "State: idle" in status.read_text(), status.read_text)
+        assert log.read_text().startswith(theirs) and "full sync finished" in log.read_text()
+        assert [stat.S_IMODE(path.stat().st_mode) for path in (log, status)] == [0o644, 0o640]
+        first, lua = service.pid, (machine / "etc/lsyncd/lsyncd.conf.lua").read_text()
+        machine.sh("set -e\n" + convert)
+        assert not (machine / "etc/lsyncd-lite/conf.d/lsyncd.conf").is_symlink() and "[sync sync1]" in (machine / "etc/lsyncd-lite/conf.d/lsyncd.conf").read_text()
+        wait_for(lambda: "configuration read again" in log.read_text(), log.read_text)
+        assert (service.pid, log.read_text().count("full sync finished")) == (first, 1)
+        machine.sh("set -e\n" + back)
+        assert (machine / "etc/lsyncd/lsyncd.conf.lua").read_text() == lua
+        (machine / "srv/src/h").write_text("x")
+        service.wait_arrives("srv/dst/h")
+        assert service.state == "inactive" and machine.run("pgrep", "-x", "lsyncd").stdout
+    finally:
+        machine.sh("systemctl stop lsyncd; systemctl disable lsyncd; systemctl enable lsyncd-lite; rm -rf /etc/lsyncd /var/log/lsyncd /etc/lsyncd-lite/conf.d/lsyncd.conf")
 
 
 # ---- start, status, reload, end -----------------------------------------------------------------------

@@ -14,6 +14,7 @@ from machine import Machine, needs
 from roots import Root, call, wait_for
 
 import lsyncd_lite
+from lsyncd_lite.report import manpage
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -82,6 +83,7 @@ def test_it_has_the_modules_of_the_checkout_and_nothing_of_the_tests(unpacked):
     assert [name for name in files if name.endswith((".pyc", ".in")) or re.search(r"(^|/)(tests?|debian|rpm|man/generate)(/|$)", name)] == []
     for name in ("etc/lsyncd-lite/lsyncd-lite.conf", "etc/default/lsyncd-lite", "etc/init.d/lsyncd-lite", "etc/logrotate.d/lsyncd-lite",
                  "usr/share/man/man1/lsyncd-lite.1.gz", "usr/share/man/man5/lsyncd-lite.conf.5.gz",
+                 "usr/share/man/man7/lsyncd-lite-migrate.7.gz",
                  "usr/share/bash-completion/completions/lsyncd-lite", "usr/share/doc/lsyncd-lite/copyright",
                  "usr/share/doc/lsyncd-lite/CHANGES.md.gz", "usr/share/doc/lsyncd-lite/README.md.gz"):
         assert name in files
@@ -478,6 +480,57 @@ def test_it_lives_beside_lsyncd(configured):
     configured.kill(theirs)
     wait_for(lambda: not configured.kill(theirs, 0), "lsyncd's end")
     shutil.rmtree(str(configured.root / "srv/other"))
+
+
+LUA = """-- as lsyncd has it
+settings {
+    logfile = "/var/log/lsyncd/lsyncd.log",
+    statusFile = "/var/log/lsyncd/lsyncd.status",
+    pidfile = "/run/lsyncd.pid",
+    statusInterval = 1,
+}
+local from = "/srv/"
+sync { default.rsync, source = from .. "source", target = from .. "target", delay = 1, rsync = { binary = "/usr/bin/rsync" } }
+"""
+
+
+@pytest.mark.slow
+def test_the_way_of_the_manual_from_lsyncd_and_back(configured):
+    root = configured.root
+    root.install("lsyncd", "rsync")
+    configured.configure(configured.sample)
+    root.sh("mkdir -p /etc/lsyncd /var/log/lsyncd")
+    (root / "etc/lsyncd/lsyncd.conf.lua").write_text(LUA)
+    log, status, link = (root / name for name in ("var/log/lsyncd/lsyncd.log", "var/log/lsyncd/lsyncd.status", "etc/lsyncd-lite/conf.d/lsyncd.conf"))
+    page = (CHECKOUT / "man/lsyncd-lite-migrate.7.in").read_text()
+    (commands,) = [text for text in manpage.examples(page, "code") if "update-rc.d" in text]
+    try:
+        root.sh("service lsyncd start")
+        wait_for(lambda: equal(configured), "lsyncd mirrors")
+        theirs = log.read_text()
+        assert root.run("lsyncd-lite", "-check", "/etc/lsyncd/lsyncd.conf.lua").stdout == "OK\n"
+        assert log.read_text() == theirs
+        root.sh("service lsyncd stop")
+        wait_for(lambda: root.run("test", "-e", "/run/lsyncd.pid", check=False).returncode, "lsyncd's end")
+        (root / "srv/source/between").write_text("nobody saw it")
+        said = root.sh("set -e\n" + commands).stdout
+        assert "is running, as PID" in said, said
+        wait_for(lambda: equal(configured), "what happened between the two arrives")
+        (root / "srv/source/later").write_text("later")
+        wait_for(lambda: equal(configured), "and what is new")
+        wait_for(lambda: "State: idle" in status.read_text(), "its status")
+        assert log.read_text().startswith(theirs) and len(log.read_text()) > len(theirs)
+        assert (stat.S_IMODE(log.stat().st_mode), stat.S_IMODE(status.stat().st_mode)) == (0o644, 0o640)
+        assert (root / "etc/lsyncd/lsyncd.conf.lua").read_text() == LUA
+        assert configured.init("stop")[0] == 0
+        (root / "srv/source/back").write_text("nobody saw it")
+        root.sh("service lsyncd start")
+        wait_for(lambda: equal(configured), "the way back")
+    finally:
+        root.sh("service lsyncd stop", check=False)
+        root.sh("rm -rf /etc/lsyncd /var/log/lsyncd")
+        if os.path.lexists(str(link)):
+            link.unlink()
 
 
 @pytest.mark.slow

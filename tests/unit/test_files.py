@@ -418,3 +418,27 @@ def test_errors_and_warnings_of_lua_are_those_of_the_configuration():
     assert load("print('x')\n" + LUA, name="x.lua").warnings == ["x.lua:1: print: x"]
     lines = errors("for i = 1, 3 do\nsync{ default.rsync, source = '/x', target = 'h' .. i .. ':',\ndelay = 'x', onCreate = 'y' } end", name="x.lua")
     assert sorted(line.partition(": ")[2].partition(":")[0] for line in lines) == ["delay", "onCreate"]
+
+
+# ---- what lsyncd reads ---------------------------------------------------------------------------
+
+def test_a_link_in_conf_d_to_what_lsyncd_reads_is_a_part_of_the_configuration(here):
+    os.makedirs("lsyncd-lite/conf.d")
+    os.mkdir("lsyncd")
+    (here / "lsyncd-lite/lsyncd-lite.conf").write_text("# [sync NAME]\n")
+    (here / "lsyncd-lite/conf.d/more.conf").write_text("[sync more]\nsource = /src\ntarget = h:more\n")
+    lua = here / "lsyncd/lsyncd.conf.lua"
+    lua.write_text('settings { statusInterval = 5 }\nfor _, host in ipairs{ "a", "b" } do\n  sync { default.rsync, source = "/src", target = host .. ":${HOME}" }\nend\n')
+    (here / "lsyncd-lite/conf.d/lsyncd.conf").symlink_to("../../lsyncd/lsyncd.conf.lua")
+    config = module.load("lsyncd-lite/lsyncd-lite.conf")
+    assert config.settings.statusInterval == 5 and config.warnings == []
+    assert sorted(sync.target for sync in config.syncs) == [b"a:${HOME}/", b"b:${HOME}/", b"h:more/"]
+    lua.write_text("sync { default.rsync, source = 5 }\n")
+    with pytest.raises(ConfigError) as caught:
+        module.load("lsyncd-lite/lsyncd-lite.conf")
+    assert all(line.startswith("lsyncd-lite/conf.d/lsyncd.conf:1: ") for line in caught.value.lines)
+    if os.geteuid() == 0:
+        os.chmod(str(lua), 0o646)
+        with pytest.raises(ConfigError) as caught:
+            module.load("lsyncd-lite/lsyncd-lite.conf")
+        assert [line.endswith("refused, as root does what it says") for line in caught.value.lines] == [True]

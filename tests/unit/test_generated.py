@@ -108,6 +108,8 @@ def test_what_is_special_to_mdoc_is_data_in_what_the_tables_say():
 
 
 EXAMPLES = [(language, text) for language in ("ini", "json") for text in manpage.examples(PROSE["man/lsyncd-lite.conf.5"], language)]
+MIGRATE = PROSE["man/lsyncd-lite-migrate.7"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("language, text", EXAMPLES, ids=[text.split("\n")[0].strip("[]{") for _language, text in EXAMPLES])
@@ -126,6 +128,51 @@ def test_there_is_an_example_of_every_mode():
     assert len(EXAMPLES) >= 7
     modes = {match.group(1) for _language, text in EXAMPLES for match in re.finditer(r"^mode = (\w+)", text, re.M)}
     assert modes | {"rsync"} == set(settings.MODES)
+
+
+def test_what_the_way_from_lsyncd_shows_is_so(here):
+    actions, function = manpage.examples(MIGRATE, "lua")
+    (section,), (script,) = manpage.examples(MIGRATE, "ini"), manpage.examples(MIGRATE, "python")
+    (sync,) = load(actions, "lsyncd.conf.lua").syncs
+    assert (sync.mode, sync.maxProcesses) == ("exec", 4)
+    with pytest.raises(ConfigError) as caught:
+        load(function, "lsyncd.conf.lua")
+    (line,) = caught.value.lines
+    assert line.startswith("lsyncd.conf.lua:3: onCreate: ") and "mode script" in line
+    (here / "load.py").write_text(script)
+    config = load(section.replace("/etc/lsyncd-lite/", "%s/" % here))
+    assert config.syncs[0].mode == "script" and config.warnings == []
+
+
+def test_the_names_that_the_way_from_lsyncd_calls_old_are_known_as_such():
+    names = [name for name in re.findall(r"\w+", MIGRATE[MIGRATE.index(".Sh OLDER NAMES"):MIGRATE.index(".Sh LAYER 3")]) if re.match("[a-z]+[A-Z]", name)]
+    assert len(names) >= 9
+    for name in names:
+        settings_, sync_ = ("%s = 1" % name, "") if name.startswith("status") else ("", "%s = '/x'" % name)
+        config = load("settings{ %s }\nsync{ default.rsync, source = '/', target = 'h:', %s }\n" % (settings_, sync_), "lsyncd.conf.lua")
+        assert any(name + ": " in line and re.search("today|left out", line) for line in config.warnings), (name, config.warnings)
+
+
+def test_the_table_of_the_way_from_lsyncd_is_that_of_the_readme():
+    head, *rows = manpage.table(MIGRATE)
+    assert head == ["topic", "lsyncd", "lsyncd-lite"]
+    assert [row[0] for row in rows if len(row) == 1] == ["The same", "Better", "Different", "Not there"]
+    shown = [line.strip("| ").split(" | ") for line in README[README.index(GENERATE["TABLE"]):].split("\n\n")[0].split("\n")[1:]]
+    assert [row[0] for row in shown[2:]] == ["**%s**" % row[0] if len(row) == 1 else row[0] for row in rows]
+    for name in set(re.findall("`([A-Za-z]+)`", manpage.markdown(MIGRATE))) & {"allowEmptySource", "jobTimeout", "monitor", "stateDir", "runIf", "exitcodes", "delete"}:
+        assert ("sync", name) in KEYS or ("settings", name) in KEYS
+
+
+@pytest.mark.parametrize("rows", ["@table a | b\nx\n@end\n", "@table a | b\nx | y | z\n@end\n", "@table a | b\nx | \n@end\n"])
+def test_a_row_that_does_not_fit_its_table_is_an_error(rows):
+    with pytest.raises(ValueError, match="a table of 2 columns has a row of others"):
+        manpage.render(rows)
+
+
+def test_a_table_is_one_of_tbl_and_of_markdown():
+    prose = "@table topic | a\n= The same\n`-x` of *y | it's …\n@end\n"
+    assert manpage.render(prose) == ".TS\nlx lx.\n\\fItopic\\fR\t\\fIa\\fR\n\\&\nT{\n\\fBTHE SAME\\fR\nT}\t\nT{\n\\fB\\-x\\fR of *y\nT}\tT{\nit's ...\nT}\n.TE\n"
+    assert manpage.markdown(prose) == "| topic | a |\n|---|---|\n| **The same** |  |\n| `-x` of *y | it's … |\n"
 
 
 # ---- the sample --------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import shutil
 import stat
+import subprocess
 
 import pytest
 
@@ -47,6 +49,25 @@ def test_a_stale_longer_number_leaves_no_digits_behind(path):
     pidfile = Pidfile(path)
     pidfile.write()
     assert text(path) == "%d\n" % os.getpid()
+    pidfile.remove()
+
+
+def test_that_of_a_running_lsyncd_is_refused_and_stays_as_it_is(path, tmp_path):
+    program = tmp_path / "lsyncd"
+    program.symlink_to(shutil.which("sleep"))
+    with subprocess.Popen([str(program), "60"]) as running:
+        try:
+            while text("/proc/%d/comm" % running.pid) != "lsyncd\n":
+                pass  # it is not yet what it is to become
+            (tmp_path / "pid").write_text("%d\n" % running.pid)
+            with pytest.raises(Fatal) as caught:
+                Pidfile(path)
+            assert "lsyncd itself runs, as PID %d; stop it first" % running.pid in str(caught.value)
+            assert text(path) == "%d\n" % running.pid
+        finally:
+            running.kill()
+    pidfile = Pidfile(path)  # one that was killed has left it
+    pidfile.write()
     pidfile.remove()
 
 
