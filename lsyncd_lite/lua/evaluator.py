@@ -32,7 +32,7 @@ class Machine:
     def run(self, chunk, globals_):
         """Evaluate a Chunk; return what it returns, a tuple. Raises LuaError with its line."""
         if chunk.main.body is None:
-            line, words = chunk.errors[-1]
+            line, words = chunk.errors[0]
             raise LuaError(words, line)
         self.strings = globals_.get(b"string")
         with deep_python(_FRAMES):
