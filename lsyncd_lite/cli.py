@@ -137,6 +137,12 @@ def _run(arguments):
     if len(words) > 1:
         raise ConfigError(["one configuration file at most, not %s" % ", ".join(map(show, words))])
     pairs = _pairs(given)
+    if "convert" in given or "json" in given:
+        others = [given["pairs"][0][0] if name == "pairs" else name for name in given if name not in ("convert", "json")]
+        if "convert" not in given:
+            raise ConfigError(["option -json: is for -convert, and that is not given"])
+        if others or not words:
+            raise ConfigError(["option -convert: allowed: -convert [-json] CONFIG%s" % "".join(", without -%s" % name for name in others[:1])])
     if not words and not pairs:
         raise ConfigError(["nothing to do: give a configuration file, -rsync SOURCE TARGET, -rsyncssh SOURCE HOST "
                            "TARGETDIR or -direct SOURCE TARGETDIR; -help says more"])
@@ -148,12 +154,16 @@ def _run(arguments):
     except OSError as error:
         raise ConfigError(["cannot tell the current directory: %s" % reason(error)]) from None
 
-    def load():
-        """Read the configuration with relative names taken from where the program was started."""
+    def read(call):
+        """Return what call() returns, with relative names taken from where the program was started."""
         try:
-            config = _within(start, lambda: configuration.load(filename, overrides, pairs))
+            return _within(start, call)
         except OSError as error:
             raise ConfigError(["cannot read the configuration: %s" % reason(error)]) from None
+
+    def load():
+        """Read the configuration."""
+        config = read(lambda: configuration.load(filename, overrides, pairs))
         if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process
             config.settings.nodaemon = True
         return config
@@ -164,6 +174,8 @@ def _run(arguments):
         private.check(config.settings)
         return config
 
+    if "convert" in given:
+        return _convert(*read(lambda: configuration.readings(filename)), "json" in given)
     nothing = _NO_SYNC % show(filename or b"a file")
 
     def busy(config):
@@ -221,6 +233,26 @@ def _check(config, nothing):
         _say(nothing, 2)
         return EMPTY
     return _say("OK")
+
+
+def _convert(readings, errors, warnings, is_json):
+    """Print Readings (None: not all could be read) in a form, and all that there is to say of them; return the exit status."""
+    from lsyncd_lite.config import writer
+    text = ""
+    if readings is not None:
+        try:
+            text = writer.to_json(readings) if is_json else writer.to_ini(readings)
+        except ConfigError as error:
+            errors += error.lines
+    try:
+        if text:
+            _say(text[:-1])
+    finally:  # whoever reads it may have seen enough, but that is no reason for silence
+        for warning in warnings:
+            _say(warning, 2)
+        if errors:
+            raise ConfigError(errors)
+    return 0
 
 
 def _start(config, log, load, manager):

@@ -50,6 +50,17 @@ class SyncConfig(SimpleNamespace):
                     extra_rules=[rule[:2] for rule in self.extra_rules])
 
 
+def readings(filename):
+    """Return ([Reading] of a file (str or bytes) and of those that follow it, errors, warnings).
+
+    None for the Readings where a part of them could not be read; errors and warnings are
+    those of the Config that they make.
+    """
+    builder = _Builder()
+    builder.build(builder.read(filename), {})
+    return builder.files.readings if builder.files.is_whole else None, builder.errors, builder.warnings
+
+
 def load(filename, overrides=None, pairs=()):
     """Return the Config of a file (str, or None) with what the command line adds.
 
@@ -78,7 +89,7 @@ class _Builder:
 
     def read(self, filename):
         """Return the sections of a file (str or bytes), and of those that follow it."""
-        return self.files.sections(filename, _is_command)
+        return self.files.sections(filename, settings.is_command)
 
     def build(self, sections, overrides):
         values = self._values("settings", self._once([entry for section in sections if section.kind == "settings"
@@ -110,6 +121,8 @@ class _Builder:
                                        % (section.where, self.files.shown(place, name), names[name]))
             syncs += found
         self._rivals(syncs)
+        for lines in self.errors, self.warnings:
+            lines[:] = dict.fromkeys(lines)  # the syncs of a loop stand in the same place
         return Config(settings=merged, syncs=syncs, warnings=self.warnings)
 
     def _once(self, entries):
@@ -136,7 +149,7 @@ class _Builder:
         """Return {key: checked value} of the entries that are right; the others are findings."""
         known, values = settings.scope(kind), {}
         for entry in entries:
-            name, key, item = _find(entry.key, known)
+            name, key, item = settings.find(entry.key, known)
             is_table = entry.key in settings.TABLES or key is not None and key.kind.paired and item is None
             if is_table and not getattr(entry.raw, "pairs", True):
                 continue  # a table that sets nothing
@@ -147,7 +160,7 @@ class _Builder:
             if entry.is_refused:
                 continue
             written = entry.raw if entry.written is None else entry.written
-            if isinstance(written, str):
+            if isinstance(written, str) and entry.is_indented:
                 equals = " = " if key.kind is settings.COMMAND else "="  # a shell's text may set variables
                 for line in written.split("\n")[1:]:
                     other = line.partition("=")[0].strip()
@@ -269,7 +282,7 @@ class _Builder:
             return None
         filename = os.path.abspath(to_bytes(values["script"]))
         try:
-            code = self.files.trusted(filename)
+            code = self.files.trusted(filename, True)
         except OSError as error:
             self.errors.append("%s: cannot read %s: %s" % (places["script"], self.files.shown(places["script"], values["script"], filename), reason(error)))
             return None
@@ -290,7 +303,7 @@ class _Builder:
         """Refuse keys of other modes."""
         known = settings.scope("sync")
         for entry in section.entries:
-            key = _find(entry.key, known)[1]
+            key = settings.find(entry.key, known)[1]
             if key is not None and not settings.fits(key, mode):
                 self.errors.append("%s: is for mode %s; the mode of this sync is %s"
                                    % (entry.where, " and ".join(settings.modes(key)), mode))
@@ -391,22 +404,6 @@ def _refuse_danger(source, end, source_shown):
     else:
         return
     raise targets.Refused("target %%s %s (source %s): refused" % (problem, source_shown.replace("%", "%%")), show(real))
-
-
-def _find(name, known):
-    """Return (full name, Key, item) of a name that a reader found; no Key: (name, None, None)."""
-    if name in known:
-        return name, known[name], None
-    base, _dot, item = name.rpartition(".")
-    if base in known and known[base].kind.paired:
-        return base, known[base], item
-    return name, None, None
-
-
-def _is_command(kind, name):
-    """Tell whether a key of a section is a command, in which "$" is the shell's, or unknown."""
-    key = _find(name, settings.scope(kind))[1]
-    return key is None or key.kind is settings.COMMAND
 
 
 def _hint(name, known):

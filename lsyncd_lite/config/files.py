@@ -5,6 +5,7 @@ values; of keys only which hold commands.
 """
 
 import os
+import re
 import stat
 
 from lsyncd_lite.config import expansion
@@ -15,6 +16,10 @@ from lsyncd_lite.trust import doubt, weak_spot
 MAIN = b"lsyncd-lite.conf"  # the one that is followed by those in DIRECTORY, beside it
 DIRECTORY = b"conf.d"
 _LIMIT = 1 << 20  # bytes of a file that is put into a value
+_MOST = 16 << 20  # bytes of a configuration, a script, a file of patterns: /dev/zero has no end
+
+# How a configuration begins: with a section of INI, or with settings or a sync as Lua has them.
+_BEGIN = re.compile(r"^[ \t]*(?:(?P<section>\[[ \t]*(?:settings|sync)\b)|(?!#|;|--)(?:.*\b)?(?:settings|sync)\s*(?:=\s*)?[({])", re.M)
 
 
 def read_file(filename, is_plain=False, most=None):
@@ -44,12 +49,26 @@ def text_of(content):
     return content.decode("utf-8", "surrogateescape").lstrip("\ufeff").replace("\r\n", "\n")
 
 
+def _reader(filename, text):
+    """Return the module that reads a text: what it is is told by how it begins, or by the name of its file."""
+    start, begin = text.lstrip()[:1], _BEGIN.search(text)
+    if start == "{":
+        from lsyncd_lite.config import json as reader
+    elif filename.endswith(b".lua") or start == "<" or begin is not None and not begin.group("section"):
+        from lsyncd_lite.config import lua as reader
+    else:
+        from lsyncd_lite.config import ini as reader
+    return reader
+
+
 class Files:
     """Reads what a configuration is made of; findings go to two lists of lines, errors and warnings."""
 
     def __init__(self, errors, warnings):
         self.errors = errors
         self.warnings = warnings
+        self.readings = []    # a Reading of each file, in order
+        self.is_whole = True  # nothing of it could not be read
         self._written = {}  # where an entry stands: {a line of what it has become: as it was written}
 
     def sections(self, filename, is_literal):
@@ -58,10 +77,11 @@ class Files:
         is_literal(kind of section, key): tells whether a value stays as it is.
         """
         main = os.fsencode(filename)
-        sections = self._sections(main, False)
+        self._read(main, False)
         for name in self._others(main):
-            sections += self._sections(name, True)
-        return [self._expanded(section, is_literal) for section in sections]
+            self._read(name, True)
+        return [section if reading.is_literal else self._expanded(section, is_literal)
+                for reading in self.readings for section in reading.sections]
 
     def _others(self, filename):
         """Return the names of the files that follow one."""
@@ -74,32 +94,32 @@ class Files:
             return []
         except OSError as error:
             self.errors.append("%s: cannot read the directory: %s" % (show(directory), reason(error)))
+            self.is_whole = False
             return []
         return [os.path.join(directory, name) for name in sorted(names) if name.endswith(b".conf") and not name.startswith(b".")]
 
-    def _sections(self, filename, is_plain):
+    def _read(self, filename, is_plain):
         try:
             content = self.trusted(filename, is_plain)
         except OSError as error:
             self.errors.append("%s: cannot read the configuration: %s" % (show(filename), reason(error)))
-            return []
+            content = None
         if content is None:
-            return []
+            self.is_whole = False
+            return
         text = text_of(content)
-        if text.lstrip().startswith("{"):
-            from lsyncd_lite.config import json as reader
-        else:
-            from lsyncd_lite.config import ini as reader
-        sections, errors = reader.read(text, show(filename))
-        self.errors += errors
-        return sections
+        reading = _reader(filename, text).read(text, show(filename))
+        self.readings.append(reading)
+        self.errors += reading.errors
+        self.warnings += reading.warnings
+        self.is_whole = self.is_whole and not reading.errors
 
     def trusted(self, filename, is_plain=False):
         """Return the content of a file (bytes); None where others could make root do what they want by it. Raises OSError.
 
         Everybody may make his own mistakes: what is run by somebody else is a warning.
         """
-        content, doubts = read_file(filename, is_plain)
+        content, doubts = read_file(filename, is_plain, _MOST)
         if doubts and os.geteuid() == 0:
             self.errors += ["%s: refused, as root does what it says" % line for line in doubts]
             return None

@@ -2,7 +2,7 @@
 
 import json
 
-from lsyncd_lite.config.section import Entry, Section
+from lsyncd_lite.config.section import Entry, Reading, Section
 from lsyncd_lite.paths import show
 
 
@@ -17,21 +17,21 @@ class _Object:
 
 
 def read(text, filename):
-    """Return (sections, errors) of JSON text.
+    """Return the Reading of JSON text.
 
     Errors are lines `FILE:LINE: …` where the text is no JSON, else `FILE: PATH.OF.KEY: …`.
     """
     try:
         top = json.loads(text, object_pairs_hook=_Object)
     except json.JSONDecodeError as error:
-        return [], ["%s:%d: not JSON: %s in column %d" % (filename, error.lineno, error.msg, error.colno)]
+        return Reading([], ["%s:%d: not JSON: %s in column %d" % (filename, error.lineno, error.msg, error.colno)])
     except ValueError as error:  # a number of thousands of digits
-        return [], ["%s: not JSON: %s" % (filename, error)]
+        return Reading([], ["%s: not JSON: %s" % (filename, error)])
     except RecursionError:
-        return [], ["%s: not a configuration: nested too deeply" % filename]
+        return Reading([], ["%s: not a configuration: nested too deeply" % filename])
     sections, errors = [], []
     if not isinstance(top, _Object):
-        return [], ["%s: not a configuration: allowed: {\"settings\": {…}, \"sync\": […]}" % filename]
+        return Reading([], ["%s: not a configuration: allowed: {\"settings\": {…}, \"sync\": […]}" % filename])
     for name, value, path in _pairs(top, "", filename, errors):
         if name == "settings" and isinstance(value, _Object):
             sections.append(_section("settings", path, value, filename, errors))
@@ -46,7 +46,7 @@ def read(text, filename):
         else:
             errors.append("%s: %s: allowed: \"settings\" with an object, \"sync\" with an array of objects"
                           % (filename, path))
-    return sections, errors
+    return Reading(sections, errors)
 
 
 def _section(kind, path, value, filename, errors):

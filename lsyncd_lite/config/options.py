@@ -18,6 +18,7 @@ FORMS = (
     "[OPTIONS] -rsyncssh SOURCE HOST TARGETDIR [MORE PAIRS]",
     "[OPTIONS] -direct SOURCE TARGETDIR [MORE PAIRS]",
     "-check CONFIG",
+    "-convert [-json] CONFIG",
     "-test-filter PATH CONFIG",
     "-release SYNC CONFIG",
 )
@@ -49,6 +50,8 @@ _OTHERS = (
     Option("sshopts", "OPTS", "More options of ssh, for every -rsyncssh: words as a shell would split them."),
     Option("log", "CATEGORY", "Log all, scarce (errors only) or one category more: %s." % ", ".join(DEBUG)),
     Option("check", "", "Read the configuration, say OK or what is wrong with it, and exit."),
+    Option("convert", "", "Print the configuration as INI, with its comments, and exit."),
+    Option("json", "", "With -convert: print it as JSON, which has no comments."),
     Option("test-filter", "PATH", "Say which rule of each sync decides for PATH, and exit."),
     Option("release", "SYNC",
            "Let what maxDelete holds in a sync of the running daemon (all: in each) be done, once, and exit."),

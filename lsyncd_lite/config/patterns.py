@@ -36,7 +36,7 @@ def _file(key, values, places, files):
 
 def _lines_of(filename, where, files):
     try:
-        content = files.trusted(to_bytes(filename))
+        content = files.trusted(to_bytes(filename), True)
     except OSError as error:
         files.errors.append("%s: cannot read %s: %s" % (where, files.shown(where, filename), reason(error)))
         return []

@@ -7,6 +7,7 @@ unless it checks two of them against each other.
 
 import re
 from collections import namedtuple
+from functools import lru_cache
 
 from lsyncd_lite.config import crontab
 from lsyncd_lite.paths import show, to_bytes
@@ -375,6 +376,23 @@ def scope(name):
         rows.update(("%s.%s" % (table, key.name), key)
                     for table in TABLES for key in KEYS if key.scopes == table)
     return rows
+
+
+def find(name, known):
+    """Return (full key, Key, item) of a name that a reader found, in what scope() returns; no Key: (name, None, None)."""
+    if name in known:
+        return name, known[name], None
+    base, _dot, item = name.rpartition(".")
+    if base in known and known[base].kind.paired:
+        return base, known[base], item
+    return name, None, None
+
+
+@lru_cache(1024)
+def is_command(kind, name):
+    """Tell whether a key of a section is a command, in which "$" is the shell's, or unknown."""
+    key = find(name, scope(kind))[1]
+    return key is None or key.kind is COMMAND
 
 
 def defaults(mode):

@@ -130,7 +130,7 @@ class Closures:
             return (*first, *rest) if first else rest
         return run
 
-    def _table(self, node, fields):
+    def _table(self, node, fields, end):
         machine, line, rows = self.machine, node.line, []
         for at, key, value in fields[:-1]:
             rows.append((at, key and self.expression(key), self.expression(value)))
@@ -145,7 +145,7 @@ class Closures:
 
         def run(frame):
             machine.take(size, line)
-            table, items, lines = Table(line), [], []
+            table, items, lines = Table(line, end), [], []
             for at, key, value in rows:
                 if key is None:
                     items.append(value(frame))

@@ -272,8 +272,9 @@ class Expressions:
             self.step_over_comments()
             if not self.accept(",") and not self.accept(";") and self.token.kind != "}":
                 self.comma_is_missing(margin)
+        last = self.token.line
         self.close("}")
-        return self.node("table", line, fields)
+        return self.node("table", line, fields, last)
 
     def field(self):
         """Return (line, key or None, value) of a field."""

@@ -16,8 +16,12 @@ class LuaError(Exception):
         self.line = line
 
 
+class TooMuch(LuaError):
+    """What takes more steps or memory than there are: no pcall catches it."""
+
+
 class Meter:
-    """Counts what an evaluation costs; raises LuaError when it is too much."""
+    """Counts what an evaluation costs; raises TooMuch when there are not as many left."""
 
     def __init__(self, steps=1000000, room=64 << 20):
         self.steps = steps  # left
@@ -27,23 +31,24 @@ class Meter:
         """Count steps of an evaluation."""
         self.steps -= count
         if self.steps < 0:
-            raise LuaError("takes too many steps: a loop that does not end?")
+            raise TooMuch("takes too many steps: a loop that does not end?")
 
     def take(self, size):
         """Count bytes that are made."""
         self.room -= size
         if self.room < 0:
-            raise LuaError("takes too much memory: a table or a string that grows without end?")
+            raise TooMuch("takes too much memory: a table or a string that grows without end?")
 
 
 class Table:
     """A table of Lua, which remembers in which lines its fields were written.
 
-    line: where it begins; its keys have their order: 1, 2, 3 …, then all others as they came.
+    line, last: where it begins and ends; its keys have their order: 1, 2, 3 …, then all others as they came.
     """
 
-    def __init__(self, line=None):
+    def __init__(self, line=None, last=None):
         self.line = line
+        self.last = last
         self._list = []    # values of 1, 2, 3 …
         self._others = {}  # key → value; booleans as ("boolean", key), since 1 == True
         self._lines = {}   # key, as in _others → line

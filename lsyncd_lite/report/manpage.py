@@ -175,6 +175,6 @@ def _form(form):
     yield ".Nm"
     for word in re.findall(r"\[[^]]*\]|\S+", form):
         if word.startswith("["):
-            yield ".Op Ar %s" % word[1:-1]
+            yield ".Op Fl %s" % word[2:-1] if word.startswith("[-") else ".Op Ar %s" % word[1:-1]
         else:
             yield ".Fl %s" % word[1:] if word.startswith("-") else ".Ar %s" % word

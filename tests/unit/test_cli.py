@@ -1,5 +1,6 @@
 """The command line: what was typed, and what is said and returned without a daemon."""
 
+import json
 import os
 import re
 
@@ -216,6 +217,94 @@ def test_whoever_interrupts_gets_130(run, monkeypatch):
 
     monkeypatch.setattr(cli.configuration, "load", interrupt)
     assert run(*PAIR) == (130, [], [])
+
+
+# ---- convert -----------------------------------------------------------------------------------
+
+OLD = "# why\n[settings]\ndelay=5 \n; that\n[sync www]\nsource = /srv\ntarget = h:/a\nexclude =\n  a\n  b\n# end\n"
+INI = ["# why", "[settings]", "delay = 5", "", "# that", "[sync www]", "source = /srv", "target = h:/a", "exclude =", "    a", "    b", "", "# end"]
+
+
+def test_convert_prints_the_configuration_in_another_form(run):
+    assert run("-convert", conf(OLD)) == (0, INI, []) == run("--convert", conf("\ufeff" + OLD.replace("\n", "\r\n")))
+    status, out, err = run("-convert", "-json", "conf")
+    assert (status, err) == (0, []) and json.loads("\n".join(out)) == {
+        "settings": {"delay": 5}, "sync": [{"name": "www", "source": "/srv", "target": "h:/a", "exclude": ["a", "b"]}]}
+    conf("\n".join(out), "c.json")
+    assert run("-convert", "c.json") == (0, [line for line in INI if not line.startswith("#")][:-1], [])
+    assert run("-convert", "-json", "c.json") == (0, out, [])
+
+
+def test_convert_prints_all_files_of_a_configuration(run):
+    os.mkdir("conf.d")
+    conf("# nothing here\n", "lsyncd-lite.conf")
+    conf("# a\n[sync a]\nsource = /a\ntarget = h:/a\n", "conf.d/a.conf")
+    conf('{"settings": {"delay": 5}, "sync": {"source": "/b", "target": "h:/b"}}', "conf.d/b.conf")
+    assert run("-convert", "lsyncd-lite.conf") == (0, [
+        "[settings]", "delay = 5", "", "# nothing here", "", "# a", "[sync a]", "source = /a", "target = h:/a", "", "[sync sync2]", "source = /b", "target = h:/b"], [])
+
+
+def test_convert_prints_what_has_findings_and_the_findings(run, here):
+    status, out, err = run("-convert", conf(OLD + "nope = 1\nexcludeFrom = missing\nrsync._extra = -F\nrequireMarker = ${NO_SUCH_NAME}\n"))
+    assert status == 255 and out[-5:] == ["# end", "nope = 1", "excludeFrom = missing", "rsync._extra = -F", "requireMarker = ${NO_SUCH_NAME}"]
+    assert [line.split(": ")[:2] for line in err] == [["%s/conf:%d" % (here, number), key] for number, key in (
+        (14, "rsync._extra"), (15, "requireMarker"), (12, "nope"), (13, "excludeFrom"))]
+
+
+def test_convert_tells_warnings_and_is_content(run):
+    status, out, err = run("-convert", conf(GOOD + "rsync._extra = -F\n"))
+    assert (status, len(err)) == (0, 1) and out[-1] == "rsync._extra = -F"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "{}"])
+def test_convert_has_nothing_to_print_where_nothing_is(run, text):
+    assert run("-convert", conf(text)) == (0, [], [])
+    assert run("-convert", "-json", "conf") == (0, ["{}"], [])
+
+
+@pytest.mark.parametrize("text, count", [("[settings]\nnonsense\n[sync x]\n", 3), ("{", 1), ("[settings]\na = <<END\n", 2), ("[sync x]\nsource = /a\nsource = /b\ntarget = h:\n", 1)])
+def test_convert_prints_nothing_of_what_cannot_be_read(run, text, count):
+    assert len(refused(run, "-convert", conf(text))) == len(refused(run, "-convert", "-json", "conf")) == count
+    assert refused(run, "-convert", "missing") == ["%s/missing: cannot read the configuration: No such file or directory" % os.getcwd()]
+
+
+def test_convert_names_what_ini_cannot_hold(run):
+    conf('{"sync": {"source": "/a", "target": "h:", "exclude": ["a\\nb"]}}')
+    assert refused(run, "-convert", "conf")[-1].endswith("/conf: sync[0].exclude: INI cannot hold this value: an item has several lines; -convert -json can")
+    status, out, err = run("-convert", "-json", "conf")
+    assert status == 255 and len(err) == 1 and json.loads("\n".join(out))["sync"][0]["exclude"] == ["a\nb"]
+
+
+def test_convert_takes_and_prints_bytes(run):
+    assert run("-convert", conf(GOOD + "exclude = \udcff\u00e9\n"))[1][-1] == "exclude = \udcff\u00e9"
+    out = run("-convert", "-json", "conf")[1]
+    assert json.loads("\n".join(out))["sync"][0]["exclude"] == ["\udcff\u00e9"] and "\udcff" not in "".join(out)
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    (["-json", "conf"], "option -json: is for -convert, and that is not given"), (["-json"], "option -json: is for -convert, and that is not given"),
+    (["-json", "-check", "conf"], "option -json: is for -convert, and that is not given"), (["-convert"], "option -convert: allowed: -convert [-json] CONFIG"),
+    (["-convert", "conf", *PAIR], "option -convert: allowed: -convert [-json] CONFIG, without -rsync"), (["-convert", "-delay", "5", "conf"], "option -convert: allowed: -convert [-json] CONFIG, without -delay"),
+    (["-convert", "-check", "conf"], "option -convert: allowed: -convert [-json] CONFIG, without -check")])
+def test_convert_stands_alone(run, arguments, expected):
+    conf(GOOD)
+    assert refused(run, *arguments) == [expected]
+
+
+def test_convert_says_what_is_wrong_though_nobody_reads_the_rest(capfdbinary):
+    conf(OLD + "# %s\n" % ("x" * 100000) + "nope = 1\n")
+    read, write = os.pipe()
+    os.close(read)
+    kept = os.dup(1)
+    try:
+        os.dup2(write, 1)
+        status = cli.main(["-convert", "conf"])
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(write)
+    err = capfdbinary.readouterr().err.decode()
+    assert status == 255 and err.count("\n") == 1 and ": nope: unknown key" in err
 
 
 # ---- test-filter -------------------------------------------------------------------------------

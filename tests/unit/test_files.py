@@ -284,6 +284,20 @@ def test_settings_may_stand_in_several_files_each_key_once():
         "conf.d/2.conf: settings.delay: given twice, first in conf.d/1.conf:2: delay", "conf.d/2.conf: settings.insist: given twice, first in lsyncd-lite.conf:2: insist"]
 
 
+@pytest.mark.parametrize("key", ["excludeFrom", "filterFrom", "rsync._extra = --exclude-from"])
+def test_patterns_come_from_a_file_that_has_an_end(key):
+    os.mkfifo("fifo")  # which nobody writes to
+    for name in ("/dev/zero", "fifo"):
+        (line,) = errors(SYNC + "%s=%s\n" % (key, name))
+        assert line == "F:4: %s: cannot read %s: it is no regular file" % (key.partition(" ")[0], name)
+
+
+def test_a_configuration_without_end_is_refused():
+    with pytest.raises(ConfigError) as caught:
+        module.load("/dev/zero")
+    assert caught.value.lines == ["/dev/zero: cannot read the configuration: it is larger than 16777216 bytes"]
+
+
 def test_a_key_twice_over_files_is_an_error_even_where_the_values_are_wrong(env):
     write("[settings]\ndelay = ${UNSET}\nnope = 1\n", "conf.d/1.conf")
     lines = errors("[settings]\ndelay = 5\n" + SYNC, name=MAIN)
@@ -330,3 +344,77 @@ def test_each_file_that_others_can_change_is_refused_for_root(here):
     os.chmod("conf.d", 0o777)
     lines = errors(SYNC, name=MAIN)
     assert len(lines) == 2 and all("directory %s/conf.d can be written by everybody" % here in line for line in lines)
+
+
+# ---- which format it is ------------------------------------------------------------------------
+
+LUA = "sync { default.rsync, source = '/srv/www', target = 'host:/dst' }\n"
+
+
+@pytest.mark.parametrize("text, name", [
+    (LUA, "lsyncd.conf.lua"), (LUA, "lsyncd.conf"), (LUA, "F"), ("-- of mine\n" + LUA, "F"), ("# of mine\n\nsettings = {}\n--\n" + LUA, "F"),
+    ("settings {\nlogfile = '/l',\n}\n" + LUA, "F"), ("settings\n{\n}\n" + LUA, "F"), ("--[[\n[settings]\n]]\n" + LUA, "x.lua"), ("\ufeff\n\n\t" + LUA, "F"), ("settings{}\r\n" + LUA, "F"),
+    ("for _, t in ipairs{ 'host:/dst' } do\n  local s = sync\n  {\n default.rsync, source = '/srv/www', target = t }\nend\n", "F"),
+    ("local s = { default.rsync, source = '/srv/www', target = 'host:/dst' }\nsync(s)\n", "F"), ("codes = {\n[3] = 'again',\n}\n" + LUA, "F"),
+    ("local s, t = sync, { default.rsync, source = '/srv/www', target = 'host:/dst' }\ns(t)", "x.lua"),
+])
+def test_lua_is_lua_whatever_it_is_called(text, name):
+    (sync,) = load(text, name=name).syncs
+    assert (sync.source, sync.target) == (b"/srv/www", b"host:/dst/")
+
+
+@pytest.mark.parametrize("text", [
+    SYNC, "# sync {\n; settings {\n" + SYNC, SYNC + "[sync b]\nmode = exec\nsource = /x\nonCreate = sync {\n  settings { }\n  sync()",
+    "[settings]\n" + SYNC, "\ufeff" + SYNC, "\r\n[sync www]\r\n" + PAIR])
+def test_ini_is_ini_whatever_its_values_hold(text):
+    assert (load(text).syncs[0].source, load(text, name="lsyncd.conf").syncs[0].target) == (b"/srv/www", b"host:/dst/")
+
+
+def test_json_is_json_whatever_it_is_called():
+    for name in "F", "x.lua":
+        assert load('{"sync": {"source": "/srv/www", "target": "host:/dst", "exclude": "sync {"}}', name=name).syncs[0].source == b"/srv/www"
+
+
+@pytest.mark.parametrize("text", ["", "\n# nothing\n", "nonsense", "[nope]\nx = sync{", "source = /x"])
+def test_what_is_nothing_of_all_is_ini(text):
+    try:
+        assert load(text).syncs == []
+    except ConfigError as error:
+        assert [line for line in error.lines if "[settings]" in line or "unknown section" in line or '"KEY = VALUE"' in line]
+
+
+def test_xml_of_lsyncd_1_is_named_whatever_it_is_called():
+    for name in "lsyncd.conf.xml", "F":
+        (line,) = errors('<lsyncd version="1.25">\n</lsyncd>\n', name=name)
+        assert line.startswith("%s:1: this is XML, the format of lsyncd 1; " % name)
+
+
+def test_lua_may_stand_beside_ini_and_json():
+    write(LUA.replace("source", "name = 'lua', source"), "conf.d/1.conf")
+    write("settings{ delay = 3 }\n", "conf.d/2.conf")
+    config = load(SYNC, name=MAIN)
+    assert [(sync.name, sync.delay) for sync in config.syncs] == [("www", 3), ("lua", 3)]
+    assert errors("[settings]\ndelay = 4\n" + SYNC, name=MAIN) == ["conf.d/2.conf:1: delay: given twice, first in lsyncd-lite.conf:2: delay"]
+
+
+def test_nothing_is_put_into_the_values_of_lua(env):
+    env(V=SECRET)
+    assert load("sync{ default.rsync, source = '/srv/${V}', target = 'h:$${x}/${file:y' }", name="x.lua").syncs[0].target == b"h:$${x}/${file:y/"
+
+
+@root_only
+def test_lua_that_others_can_change_is_refused_for_root(here):
+    write(LUA, "x.lua")
+    os.chmod("x.lua", 0o666)
+    with pytest.raises(ConfigError) as caught:
+        module.load("x.lua")
+    (line,) = caught.value.lines
+    assert line.startswith("%s/x.lua: can be written by everybody (" % here) and line.endswith(": refused, as root does what it says")
+
+
+def test_errors_and_warnings_of_lua_are_those_of_the_configuration():
+    assert errors("sync{ default.rsync, source = '/x',\ndelay = 'x', nonsense = 1 }", name="x.lua") == [
+        "x.lua:2: delay: 'x' is not allowed here; allowed: a number of seconds, 0 or more", "x.lua:2: nonsense: unknown key", "x.lua:1: target: is required and missing"]
+    assert load("print('x')\n" + LUA, name="x.lua").warnings == ["x.lua:1: print: x"]
+    lines = errors("for i = 1, 3 do\nsync{ default.rsync, source = '/x', target = 'h' .. i .. ':',\ndelay = 'x', onCreate = 'y' } end", name="x.lua")
+    assert sorted(line.partition(": ")[2].partition(":")[0] for line in lines) == ["delay", "onCreate"]

@@ -16,8 +16,8 @@ ROOT = os.path.dirname(lsyncd_lite.__file__)
 ORDER = [["__init__"], ["errors", "paths"], ["aside"], ["trust"], ["lua"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["watching", "keeping", "jobs"], ["daemon"], ["check"], ["cli"], ["__main__"]]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 FOLDERS = {  # top down; a module imports only from above
-    "lua": ["values", "arithmetic", "lexer", "mistakes", "tree", "expressions", "parser", "closures", "compiler", "evaluator"],
-    "config": ["section", "crontab", "settings", "options", "targets", "commands", "scripts", "ini", "json", "expansion", "files", "patterns", "config"],
+    "lua": ["values", "arithmetic", "pattern", "arguments", "format", "strings", "tables", "numbers", "library", "lexer", "mistakes", "tree", "expressions", "parser", "closures", "compiler", "evaluator"],
+    "config": ["section", "crontab", "settings", "options", "targets", "commands", "scripts", "ini", "json", "older", "inherit", "lua", "expansion", "files", "patterns", "config", "comments", "writer"],
     "mirror": ["change", "filters", "queue", "moves", "job", "ssh", "needs", "rsync", "rsyncssh", "direct", "schedule", "pair", "sync", "events", "eventsync", "exec", "script"],
     "watch": ["inotify", "filesystems", "limits", "scan", "tops", "tree", "polled", "choice"],
 }

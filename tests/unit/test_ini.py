@@ -7,7 +7,7 @@ from lsyncd_lite.config import ini
 
 def read(text):
     """Return {section title: {key: raw}} and the errors; a sync's title is its name."""
-    sections, errors = ini.read(text, "F")
+    sections, errors = ini.read(text, "F")[:2]
     found = {}
     for section in sections:
         entries = {entry.key: entry.raw for entry in section.entries}
@@ -70,9 +70,10 @@ def test_sections():
 
 
 def test_each_entry_and_section_tells_where_it_stands():
-    sections, _errors = ini.read("\n[settings]\n\na = 1\n[sync www]\nb =\n  2\n", "F")
-    assert [section.where for section in sections] == ["F:2", "F:5"]
+    sections = ini.read("\n[settings]\n\na = 1\n[sync www]\nb =\n  2\n", "F").sections
+    assert [(section.where, section.line) for section in sections] == [("F:2", 2), ("F:5", 5)]
     assert [entry.where for section in sections for entry in section.entries] == ["F:4: a", "F:5: name", "F:6: b"]
+    assert [entry.line for section in sections for entry in section.entries] == [4, 5, 6]
 
 
 @pytest.mark.parametrize("text, expected", [
@@ -106,6 +107,56 @@ def test_the_items_of_a_broken_line_are_not_errors_of_their_own():
 def test_what_follows_an_error_is_still_read():
     found, errors = read("[settings]\nbad\na = 1\n[bad]\n[sync x]\nb = 2")
     assert len(errors) == 2 and found == {"settings": {"a": "1"}, "sync x": {"name": "x", "b": "2"}}
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("a = <<END\n  b\n\n# c\n;; d\t \n\\\nEND", "  b\n\n# c\n;; d\t \n\\"),  # lines as they are
+    ("a = <<END\n[sync x]\nb = c\n END\nENDE\nEND", "[sync x]\nb = c\n END\nENDE"),
+    ("a=<<1_x\nEND\n1_x \t", "END"),
+    ("a = <<END\nEND", ""), ("a = <<END\n\nEND", ""), ("a = <<END\n\n\nEND", "\n"),
+    ("a = <<END\n<<END\nEND", "<<END"), ("a = <<END\nb\rc\nEND", "b\rc"),
+    ("a = <<END\nsettings = {\nEND", "settings = {"),
+    ("a = <<END x", "<<END x"), ("a = << END", "<< END"), ("a = <<-END", "<<-END"), ("a = <<<END", "<<<END"), ("a = <<", "<<"), ("a = x<<END", "x<<END"),
+    ("a =\n  <<END\n  x", "<<END\nx"), ("a = x\n  <<END", "x\n<<END"),           # only where the value begins
+    ("a = <<\u00e9", "<<\u00e9"),
+])
+def test_a_here_document_holds_what_nothing_else_can(text, expected):
+    assert values(text) == {"a": expected}
+    assert values("x = 1\n" + text + "\n\n# z\ny = 2\n") == {"x": "1", "a": expected, "y": "2"}
+
+
+def test_a_here_document_without_an_end_is_one_error_that_tells_where_it_began():
+    text = "[settings]\na = 1\nb = <<END\nc = 2\n  END\n[nonsense]\n"
+    found, errors = read(text)
+    assert errors == ["F:3: b: the text that begins here has no end; allowed: a line that is END alone, with no blank before it"]
+    assert len(read("b = <<END")[1]) == 2 and len(read(text.replace("b", "a"))[1]) == 2
+
+
+def test_what_is_indented_after_a_here_document_is_no_part_of_it():
+    assert values("a = <<END\nx\nEND\n  b = c") == {"a": "x", "b": "c"}
+    assert read("[settings]\na = <<END\nx\nEND\n  b")[1] == ['F:5: b: neither "KEY = VALUE", a [section], a comment nor an indented list item']
+
+
+def test_an_entry_tells_whether_its_lines_were_indented():
+    entries = ini.read("[settings]\na = <<X\nb\nX\nc =\n  d\n", "F").sections[0].entries
+    assert [(entry.key, entry.is_indented) for entry in entries] == [("a", False), ("c", True)]
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("# a\n; b\n  #c \n#\n[settings]\na = 1 # no\n#e", [(1, " a"), (2, " b"), (3, "c"), (4, ""), (7, "e")]),
+    ("[settings]\na =\n  x\n  # b\n# c\n\n  y\n# d\nb = 2", [(2, " b"), (2, " c"), (8, " d")]),  # those within a list are of its key
+    ("[settings]\na = <<X\n# b\nX\n# c", [(5, " c")]),
+    ("# \udcff", [(1, " \udcff")]),
+])
+def test_comments_are_told(text, expected):
+    assert ini.read(text, "F").comments == expected
+
+
+@pytest.mark.parametrize("title, name", [("[sync x]]", "x]"), ("[sync []]", "[]"), ("[sync  x\u00a0 ]", "x\u00a0"), ("[sync\u3000x]", None), ("[sync ]]", "]")])
+def test_a_name_is_what_the_brackets_hold(title, name):
+    reading = ini.read(title, "F")
+    assert [entry.raw for section in reading.sections for entry in section.entries] == ([] if name is None else [name])
+    assert bool(reading.errors) == (name is None)
 
 
 def test_a_name_within_a_named_section_is_a_key_given_twice():

@@ -7,7 +7,7 @@ from lsyncd_lite.config import json
 
 def read(text):
     """Return [(kind, {key: raw})] and the errors."""
-    sections, errors = json.read(text, "F")
+    sections, errors = json.read(text, "F")[:2]
     return [(section.kind, {entry.key: entry.raw for entry in section.entries}) for section in sections], errors
 
 
@@ -29,7 +29,7 @@ def test_values(text, expected):
 
 
 def test_each_entry_and_section_tells_where_it_stands():
-    sections, _errors = json.read('{"settings": {"a": 1}, "sync": [{"b": 1}, {"rsync": {"c": 1, "d": {"e": 1}}}]}', "F")
+    sections = json.read('{"settings": {"a": 1}, "sync": [{"b": 1}, {"rsync": {"c": 1, "d": {"e": 1}}}]}', "F").sections
     assert [section.where for section in sections] == ["F: settings", "F: sync[0]", "F: sync[1]"]
     assert [entry.where for section in sections for entry in section.entries] == [
         "F: settings.a", "F: sync[0].b", "F: sync[1].rsync.c", "F: sync[1].rsync.d.e"]

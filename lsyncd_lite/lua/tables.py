@@ -1,0 +1,209 @@
+"""Lua's table library, and what walks through a table. Pure.
+
+Sources are the reference manual of Lua 5.3, §6.1 and §6.6. A value that is moved takes the
+line in which it was written with it.
+"""
+
+from lsyncd_lite.lua.arguments import FIELD, LONG, Arguments, as_string, is_less, is_same, is_true, named, text_of
+from lsyncd_lite.lua.values import LuaError, Table
+from lsyncd_lite.paths import show
+
+
+def _set(machine, table, key, value, line):
+    machine.meter.step()
+    machine.meter.take(FIELD)
+    table.set(key, value, line)
+
+
+def _items(machine, table):
+    items = table.items()
+    machine.meter.step(1 + len(items) // 16)
+    machine.meter.take(8 * len(items))
+    return items
+
+
+def _insert(machine, *values):
+    arguments = Arguments("table.insert", values)
+    table = arguments.table(1)
+    end = len(table) + 1
+    if len(values) == 2:
+        _set(machine, table, end, values[1], machine.line)
+        return ()
+    if len(values) != 3:
+        raise LuaError("wrong number of arguments to 'table.insert': (list, value) or (list, position, value) are allowed")
+    position = arguments.integer(2)
+    if not 1 <= position <= end:
+        raise arguments.error(2, "position out of bounds: 1 to %d are possible" % end)
+    for index in range(end, position, -1):
+        _set(machine, table, index, table.get(index - 1), table.line_of(index - 1))
+    _set(machine, table, position, values[2], machine.line)
+    return ()
+
+
+def _remove(machine, *values):
+    arguments = Arguments("table.remove", values)
+    table = arguments.table(1)
+    size = len(table)
+    position = arguments.integer(2, size)
+    if position != size and not 1 <= position <= size + 1:
+        raise arguments.error(2, "position out of bounds: 1 to %d are possible" % (size + 1))
+    value = table.get(position)
+    for index in range(position, size):
+        _set(machine, table, index, table.get(index + 1), table.line_of(index + 1))
+    if value is not None:
+        table.set(max(position, size), None, machine.line)
+    return (value,)
+
+
+def _concat(machine, *values):
+    arguments = Arguments("table.concat", values)
+    table, separator = arguments.table(1), arguments.string(2, b"")
+    first, last = arguments.integer(3, 1), arguments.integer(4, len(table))
+    parts = []
+    for index in range(first, last + 1):
+        machine.meter.step()
+        value = table.get(index)
+        text = as_string(value)
+        if text is None:
+            raise LuaError("table.concat: value %d is %s; a string or a number is needed" % (index, named(value)))
+        machine.meter.take(len(text) + len(separator) + 50)
+        parts.append(text)
+    return (separator.join(parts),)
+
+
+def _unpack(machine, *values):
+    arguments = Arguments("table.unpack", values)
+    table = arguments.table(1)
+    first, last = arguments.integer(2, 1), arguments.integer(3, len(table))
+    count = max(0, last - first + 1)
+    machine.meter.step(count)
+    machine.meter.take(16 * count)
+    return tuple(table.get(index) for index in range(first, last + 1))
+
+
+def _pack(machine, *values):
+    table = Table(machine.line)
+    for index, value in enumerate(values, 1):
+        _set(machine, table, index, value, machine.line)
+    _set(machine, table, b"n", len(values), machine.line)
+    return (table,)
+
+
+def _move(machine, *values):
+    arguments = Arguments("table.move", values)
+    table = arguments.table(1)
+    first, last, to = arguments.integer(2), arguments.integer(3), arguments.integer(4)
+    target = arguments.table(5) if arguments.get(5) is not None else table
+    offsets = range(last - first + 1)
+    for offset in reversed(offsets) if first < to <= last and target is table else offsets:
+        _set(machine, target, to + offset, table.get(first + offset), table.line_of(first + offset))
+    return (target,)
+
+
+class _Item:
+    """A value that is sorted, with its line."""
+
+    __slots__ = "value", "line", "less"
+
+    def __init__(self, value, line, less):
+        self.value = value
+        self.line = line
+        self.less = less
+
+    def __lt__(self, other):
+        return self.less(self.value, other.value)
+
+
+def _sort(machine, *values):
+    arguments = Arguments("table.sort", values)
+    table = arguments.table(1)
+    given = arguments.function_(2) if arguments.get(2) is not None else None
+
+    def less(left, right):
+        machine.meter.step(1 + (len(left) // LONG if isinstance(left, bytes) else 0))
+        if given is None:
+            return is_less(left, right)
+        results = machine.call(given, (left, right), machine.line)
+        return bool(results) and is_true(results[0])
+    size = len(table)
+    machine.meter.take(FIELD * size)
+    items = [_Item(table.get(index), table.line_of(index), less) for index in range(1, size + 1)]
+    items.sort()  # whatever the function answers: some order, and an end
+    for index, item in enumerate(items, 1):
+        table.set(index, item.value, item.line)
+    return ()
+
+
+def _walk(machine, table):
+    """Return an iterator over what a table holds now; what is taken away meanwhile is left out (§6.1, next)."""
+    left = iter(_items(machine, table))
+
+    def following(caller, *_values):
+        for key, _value in left:
+            caller.meter.step()
+            value = table.get(key)
+            if value is not None:
+                return key, value
+        return (None,)
+    return following
+
+
+def _pairs(machine, *values):
+    table = Arguments("pairs", values).table(1)
+    return _walk(machine, table), table, None
+
+
+def _ipairs(_machine, *values):
+    return _next_of_list, Arguments("ipairs", values).table(1), 0
+
+
+def _next_of_list(machine, *values):
+    arguments = Arguments("the function of ipairs", values)
+    table, index = arguments.table(1), arguments.integer(2) + 1
+    machine.meter.step()
+    value = table.get(index)
+    return (None,) if value is None else (index, value)
+
+
+def _next(machine, *values):
+    arguments = Arguments("next", values)
+    table, key = arguments.table(1), arguments.get(2)
+    items = _items(machine, table)
+    if key is None:
+        return items[0] if items else (None,)
+    for number, (other, _value) in enumerate(items, 1):
+        machine.meter.step()
+        if is_same(key, other):
+            return items[number] if number < len(items) else (None,)
+    raise LuaError("invalid key to 'next': the table has no %s" % show(text_of(key)))
+
+
+def _rawget(_machine, *values):
+    arguments = Arguments("rawget", values)
+    return (arguments.table(1).get(arguments.any(2)),)
+
+
+def _rawset(machine, *values):
+    arguments = Arguments("rawset", values)
+    table, key, value = arguments.table(1), arguments.any(2), arguments.any(3)
+    _set(machine, table, key, value, machine.line)
+    return (table,)
+
+
+def _rawlen(_machine, *values):
+    value = Arguments("rawlen", values).get(1)
+    if not isinstance(value, (bytes, Table)):
+        raise LuaError("bad argument #1 to 'rawlen' (table or string expected)")
+    return (len(value),)
+
+
+def _rawequal(machine, *values):
+    arguments = Arguments("rawequal", values)
+    left, right = arguments.any(1), arguments.any(2)
+    machine.meter.step(len(left) // LONG if isinstance(left, bytes) else 0)
+    return (is_same(left, right),)
+
+
+FUNCTIONS = {b"insert": _insert, b"remove": _remove, b"concat": _concat, b"unpack": _unpack, b"pack": _pack, b"move": _move, b"sort": _sort}
+BASIC = {b"pairs": _pairs, b"ipairs": _ipairs, b"next": _next, b"rawget": _rawget, b"rawset": _rawset, b"rawlen": _rawlen,
+         b"rawequal": _rawequal, b"unpack": _unpack}
