@@ -20,7 +20,6 @@ _CONSTANTS = {"nil": None, "true": True, "false": False}
 _ARGUMENTS = frozenset(("(", "{", "string"))
 
 
-
 class Expressions:
     """Parses expressions. Every method can raise LuaError, after which nothing can be told for sure."""
 
@@ -240,7 +239,6 @@ class Expressions:
         """Return a function, whose keyword is read already."""
         function = self.function = Function(self.function, line)
         loops, self.loops = self.loops, 0
-        function.name = name
         if is_method:
             function.parameters.append(function.declare(b"self"))
         self.expect("(", "behind the function's name" if name else "behind function")

@@ -12,9 +12,9 @@ from lsyncd_lite.lua.values import LuaError, Meter, Table, type_name
 
 def globals_table():
     """Return a few functions in place of the library."""
-    def pairs_of_list(_machine, table):
+    def pairs_of_list(_machine, table=None):
         if not isinstance(table, Table):
-            raise LuaError("ipairs: argument 1 must be a table")
+            raise LuaError("bad argument #1 to 'ipairs' (table expected)")
 
         def step(_machine, table, index):
             value = table.get(index + 1)
@@ -179,7 +179,10 @@ ERRORS = [
     ("for a in targetlist do end", 1, "targetlist is nil: it cannot be looped over"),
     ("local t = {} for a in t do end", 1, "t is a table: it cannot be looped over: write ipairs(t) or pairs(t)"),
     ("for a in {} do end", 1, "a value is a table: it cannot be looped over: write ipairs(…) or pairs(…)"),
-    ("for a in ipairs(targetlist) do end", 1, "ipairs: argument 1 must be a table (targetlist is nil)"),
+    ("for a in ipairs(targetlist) do end", 1, "targetlist is nil: bad argument #1 to 'ipairs' (table expected)"),
+    ("local t = {x = 1} for a in ipairs(t.x) do end", 1, "field x of t is a number: bad argument #1 to 'ipairs' (table expected)"),
+    ("for a in ipairs() do end", 1, "bad argument #1 to 'ipairs' (table expected)"),
+    ("for a in ipairs('a') do end", 1, "bad argument #1 to 'ipairs' (table expected)"),
     ("local a = 1 + delay", 1, "arithmetic (+) is not possible with nil (delay is nil)"),
     ("local t = {} return\n t.x * 2", 2, "arithmetic (*) is not possible with nil (field x of t is nil)"),
     ("local a = 'x' return a - 1", 1, "arithmetic (-) is not possible with a string that is no number (a is a string)"),
@@ -315,12 +318,12 @@ def test_functions_can_be_called_afterwards():
 
 def test_errors_of_the_library_get_the_line_of_the_call():
     def fail(_machine, *_values):
-        raise LuaError("bad")
+        raise LuaError("bad argument #2 to 'fail'")
     globals_ = globals_table()
     globals_.set(b"fail", fail)
-    assert error("local x\n\nfail(1)", globals_=globals_) == (3, "bad")
-    assert error("local x\n\nfail(1, x)", globals_=globals_) == (3, "bad (x is nil)")
-    assert error("\nfor i in fail do end", globals_=globals_) == (2, "bad")
+    assert error("local x\n\nfail(1)", globals_=globals_) == (3, "bad argument #2 to 'fail'")
+    assert error("local x\n\nfail(1, x)", globals_=globals_) == (3, "x is nil: bad argument #2 to 'fail'")
+    assert error("\nfor i in fail do end", globals_=globals_) == (2, "bad argument #2 to 'fail'")
 
 
 def test_what_is_not_read_to_its_end_does_not_run():
