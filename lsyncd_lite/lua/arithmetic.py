@@ -160,7 +160,12 @@ def described(value):
 
 def negative(value):
     """Return -value of any value. Raises LuaError as `calculate` does."""
-    return wrap(-value) if type(value) is int else calculate("*", value, -1.0)
+    if type(value) is int:
+        return wrap(-value)
+    number = to_float(value)
+    if number is None:
+        raise LuaError("arithmetic (-) is not possible with %s" % described(value))
+    return -number
 
 
 def complement(value):

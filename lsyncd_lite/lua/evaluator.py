@@ -4,15 +4,20 @@ A tree becomes Python closures (compiler.py), which call back here for what is r
 that are not what is mostly there, and calls.
 """
 
+import re
+
+from lsyncd_lite.lua.arithmetic import NUMBERS, calculate, complement, described, negative, to_text
 from lsyncd_lite.lua.closures import LONG
 from lsyncd_lite.lua.compiler import Compiler
-from lsyncd_lite.lua.arithmetic import NUMBERS, calculate, complement, described, negative, to_text
 from lsyncd_lite.lua.tree import deep_python
 from lsyncd_lite.lua.values import LuaError, Table, type_name
 from lsyncd_lite.paths import show
 
 DEPTH = 2000    # levels of tree in all functions that have begun and not ended
 _FRAMES = 6000  # of Python, what that many need: two a level, and those of the library
+_CALL = 10      # levels that a call by the library counts as
+
+_ARGUMENT = re.compile("^bad argument #([0-9]{1,3}) ")  # how an error of the library begins that is about one
 
 
 class Machine:
@@ -32,33 +37,41 @@ class Machine:
     def run(self, chunk, globals_):
         """Evaluate a Chunk; return what it returns, a tuple. Raises LuaError with its line."""
         if chunk.main.body is None:
-            line, words = chunk.errors[-1]
+            line, words = chunk.errors[0]
             raise LuaError(words, line)
         self.strings = globals_.get(b"string")
-        with deep_python(_FRAMES):
-            try:
-                return Compiler(self, globals_).main(chunk.main)(self)
-            except LuaError as error:
-                raise self._placed(error, self.line)
-            except RecursionError:
-                raise LuaError("calls itself too deeply", self.line) from None
+        return self._outermost(lambda: Compiler(self, globals_).main(chunk.main)(self))
 
     def call(self, function, arguments, line=None):
         """Return the results (tuple) of a function, for the library and for what a configuration has defined."""
         if not callable(function):
             raise LuaError("%s cannot be called" % _a(function), line)
         before, self.line = self.line, self.line if line is None else line
-        with deep_python(_FRAMES) if self.depth == 0 else _Nothing():
-            self.enter(10)
+        try:
+            if self.depth:
+                return self._call(function, arguments)
+            return self._outermost(lambda: self._call(function, arguments))
+        finally:
+            self.line = before
+
+    def _call(self, function, arguments):
+        self.enter(_CALL)
+        try:
+            return function(self, *arguments)
+        except LuaError as error:
+            raise self._placed(error, self.line)
+        finally:
+            self.depth -= _CALL
+
+    def _outermost(self, function):
+        """Return what a function returns, which nothing of Lua is around."""
+        with deep_python(_FRAMES):
             try:
-                return function(self, *arguments)
+                return function()
             except LuaError as error:
                 raise self._placed(error, self.line)
             except RecursionError:
                 raise LuaError("calls itself too deeply", self.line) from None
-            finally:
-                self.depth -= 10
-                self.line = before
 
     @staticmethod
     def _placed(error, line):
@@ -185,20 +198,14 @@ class Machine:
 
     def refused(self, error, names, arguments, line):
         """Complete the error of a function of the library that was called in a line."""
-        if error.line is None:
-            error.line = line
-            error.words += _who(names, arguments, lambda value: value is None)
+        if error.line is not None:
+            return error
+        error.line = line
+        found = _ARGUMENT.search(error.words)
+        index = int(found.group(1)) - 1 if found else len(names)
+        if index < min(len(names), len(arguments)) and names[index]:
+            error.words = "%s: %s" % (_is(names[index], arguments[index]), error.words)
         return error
-
-
-class _Nothing:
-    """A context in which nothing is different."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return False
 
 
 def _is(name, value):

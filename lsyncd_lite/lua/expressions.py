@@ -2,6 +2,7 @@
 
 from lsyncd_lite.lua import mistakes
 from lsyncd_lite.lua.lexer import KEYWORDS, Lexer, Token
+from lsyncd_lite.lua.mistakes import Opening
 from lsyncd_lite.lua.tree import LEVELS, Function, Local, Node, depth_of
 from lsyncd_lite.lua.values import LuaError
 
@@ -19,7 +20,6 @@ _CONSTANTS = {"nil": None, "true": True, "false": False}
 _ARGUMENTS = frozenset(("(", "{", "string"))
 
 
-
 class Expressions:
     """Parses expressions. Every method can raise LuaError, after which nothing can be told for sure."""
 
@@ -32,8 +32,8 @@ class Expressions:
         self.ahead = []      # tokens behind self.token
         self.level = 0       # of the grammar
         self.loops = 0       # around the statement, in its function
-        self.open = []       # (word, line) of what must be closed
-        self.else_if = None  # the line of the last "else if"
+        self.open = []       # Openings that must be closed
+        self.suspect = None  # what may be the reason if one is not
         self.slashes = None  # the line of the last //
 
     # Tokens
@@ -60,11 +60,21 @@ class Expressions:
             raise LuaError(mistakes.missing(kind, self.before, self.token, why), self.before.last)
         return self.advance()
 
+    def begin(self):
+        """Step over a token that opens something; return it."""
+        self.open.append(Opening(self.token.kind, self.token.line, self.lexer.indent(self.token)[0]))
+        return self.advance()
+
     def close(self, kind):
         """Step over what closes the last thing that was opened, or raise LuaError."""
+        opening = self.open[-1]
         if self.token.kind != kind:
             line = self.before.last if self.token.kind == "end of file" else self.token.line
-            raise LuaError(mistakes.unclosed(kind, self.token, *self.open[-1], self.else_if), line)
+            raise LuaError(mistakes.unclosed(kind, self.token, opening, self.suspect), line)
+        indent, is_first = self.lexer.indent(self.token)
+        if is_first and indent < opening.indent:
+            self.suspect = "or it is the %s of line %d that is not closed: line %d stands too far to the left" % (
+                opening.word, opening.line, self.token.line)
         self.open.pop()
         return self.advance()
 
@@ -153,7 +163,7 @@ class Expressions:
         if token.kind == "{":
             return self.table()
         if token.kind == "function":
-            self.opened()
+            self.begin()
             return self.body(token.line, None, False)
         if token.kind == "...":
             self.advance()
@@ -175,11 +185,12 @@ class Expressions:
             self.advance()
             node = self.variable(token.value, token.line)
         elif token.kind == "(":
-            self.open.append(("(", token.line))
-            self.advance()
+            self.begin()
             node = self.node("parens", token.line, self.comparison())
             self.close(")")
         else:
+            if token.kind == "end of file" and self.open and self.open[-1].word in ("(", "["):
+                self.close(")" if self.open[-1].word == "(" else "]")
             raise LuaError(mistakes.no_value(token, self.before), token.line)
         while True:
             token = self.token
@@ -200,9 +211,10 @@ class Expressions:
                 return node
 
     def bracket(self):
-        self.open.append(("[", self.token.line))
-        self.advance()
+        self.begin()
         key = self.expression()
+        if self.token.kind == "=":
+            raise LuaError("values with names stand in braces: {…} in place of […]", self.token.line)
         self.close("]")
         return key
 
@@ -213,8 +225,7 @@ class Expressions:
             return [self.node("constant", token.line, token.value)]
         if token.kind == "{":
             return [self.table()]
-        self.open.append(("(", token.line))
-        self.advance()
+        self.begin()
         values = [] if self.token.kind == ")" else self.expressions()
         while self.token.kind in mistakes.BEGINS_VALUE and self.token.line == self.before.last:
             self.note(mistakes.missing(",", self.before, self.token, None, self.slashes))
@@ -228,7 +239,6 @@ class Expressions:
         """Return a function, whose keyword is read already."""
         function = self.function = Function(self.function, line)
         loops, self.loops = self.loops, 0
-        function.name = name
         if is_method:
             function.parameters.append(function.declare(b"self"))
         self.expect("(", "behind the function's name" if name else "behind function")
@@ -249,14 +259,12 @@ class Expressions:
     # Tables
 
     def table(self):
-        line = self.token.line
-        self.open.append(("{", line))
-        margin = self.lexer.indent(self.token)[0]
-        self.advance()
+        line = self.begin().line
+        margin = self.open[-1].indent
         fields = []
         while True:
             self.step_over_comments(is_field=True)
-            if self.token.kind == "}":
+            if self.token.kind in mistakes.ENDS_TABLE and not self.is_key():
                 break
             fields.append(self.field())
             self.step_over_comments()
@@ -277,7 +285,7 @@ class Expressions:
                 self.note(mistakes.key(token))
             key = self.node("constant", token.line, self.advance().value)
             self.advance()
-        elif token.kind in ("name", "string") and self.peek().kind == ":" and not (
+        elif token.kind in ("name", "string", "number") and self.peek().kind == ":" and not (
                 token.kind == "name" and self.peek(2).kind == "name" and self.peek(3).kind in _ARGUMENTS):
             key = self.node("constant", token.line, self.advance().value)
             self.sets(token)
@@ -318,8 +326,8 @@ class Expressions:
     def comma_is_missing(self, margin):
         """Note a comma that is missing before the next field. Raises LuaError where there is no next field."""
         token, before = self.token, self.before
-        if before.kind == "number" and token.kind == "name" and before.end == token.start:
-            self.note("%s%s is no number: a text needs quotes" % (mistakes.word(before.value), mistakes.word(token.value)))
+        if mistakes.is_unit(before, token):
+            self.note(mistakes.unit(before, token))
             self.advance()
             self.accept(",")
             return

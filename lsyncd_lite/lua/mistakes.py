@@ -1,6 +1,7 @@
 """Words for what administrators get wrong in Lua. Knows tokens, but no grammar."""
 
 import re
+from collections import namedtuple
 
 from lsyncd_lite.lua.arithmetic import to_text
 from lsyncd_lite.lua.lexer import KEYWORDS
@@ -14,8 +15,14 @@ OTHER_SIGNS = {
 }
 # A token of these kinds is the beginning of a value
 BEGINS_VALUE = frozenset(("name", "string", "number", "{", "[", "(", "nil", "true", "false", "function", "...", "not"))
+# What stands where a field should begin, but begins none
+ENDS_TABLE = frozenset(("}", ")", "]", "end of file", *KEYWORDS)) - {"nil", "true", "false", "function", "not"}
 _PARTNERS = {"}": "{", ")": "(", "]": "["}
-_LENGTH = re.compile(rb"#+[A-Za-z_({\"'](?:[\w.]|\[[^\]\n]*\]|\([^)\n]*\))*\s*(?:[,;}+*/%^<>~-]|==|\.\.)")
+_LENGTH = re.compile(rb"#+(?:[({\"']|[A-Za-z_](?:[\w.]|\[[^\]\n]*\]|\([^)\n]*\))*\s*(?:[,;}+*/%^<>~-]|==|\.\.))")
+
+
+# What must be closed. word: of the language, or a bracket; indent: bytes of white space before its line
+Opening = namedtuple("Opening", "word line indent")
 
 
 def word(value):
@@ -41,16 +48,14 @@ def missing(mark, before, token, why, slashes=None):
     return text if why is None else "%s (%s)" % (text, why)
 
 
-def unclosed(mark, token, word_, line, else_if):
-    """Return words for a mark that should close what was opened by a word in a line, where another token stands."""
+def unclosed(mark, token, opening, suspect):
+    """Return words for a mark that should close an Opening, where another token stands."""
     if token.kind in _PARTNERS and mark in _PARTNERS:
-        return "%s should be %s: it would close the %s of line %d" % (token.kind, mark, word_, line)
-    opened = word_ if mark in _PARTNERS else '"%s"' % word_
+        return "%s should be %s: it would close the %s of line %d" % (token.kind, mark, opening.word, opening.line)
+    opened = opening.word if mark in _PARTNERS else '"%s"' % opening.word
     where = "" if token.kind == "end of file" else " before " + near(token)
-    text = "%s is missing%s: it would close the %s of line %d" % (mark, where, opened, line)
-    if mark == "end" and else_if is not None:
-        text += ' (or line %d should have "elseif" for "else if")' % else_if
-    return text
+    text = "%s is missing%s: it would close the %s of line %d" % (mark, where, opened, opening.line)
+    return "%s (%s)" % (text, suspect) if suspect else text
 
 
 def closes_nothing(token):
@@ -67,7 +72,7 @@ def behind_return(token, opened):
 
 def _early(token, opened):
     """Return words for a bracket that closes nothing yet."""
-    return unclosed("end", token, *opened[-1], None) if opened else closes_nothing(token)
+    return unclosed("end", token, opened[-1], None) if opened else closes_nothing(token)
 
 
 def no_statement(token, opened, rest, slashes):
@@ -85,8 +90,13 @@ def no_statement(token, opened, rest, slashes):
     return "%s begins no statement" % near(token)
 
 
-def half_statement(token, before, behind, slashes):
-    """Return words for a name or a field that nothing is done with."""
+def half_statement(first, token, before, behind, slashes):
+    """Return words for a name or a field that nothing is done with.
+
+    first: the token before it; token, before: its first and last one; behind: the one behind it
+    """
+    if is_unit(first, token):
+        return unit(first, token)
     name = word(token.value) if before is token else "what stands here"
     if behind.kind in ("+=", "-=", "*="):
         return "%s is not of Lua: write x = x %s …" % (behind.kind, behind.kind[0])
@@ -101,10 +111,21 @@ def half_statement(token, before, behind, slashes):
     return "%s is no statement: = and a value, or ( ) or { } of a call, are missing before %s" % (name, near(behind))
 
 
-def no_name(token):
+def is_unit(number, name):
+    """Tell whether a number and a name stand together, as 5s does."""
+    return number.kind == "number" and name.kind == "name" and number.end == name.start
+
+
+def unit(number, name):
+    """Return words for such two."""
+    return "%s%s is no number: a text needs quotes" % (word(number.value), word(name.value))
+
+
+def no_name(token, before):
     """Return words for a token that stands where a name must stand."""
     if token.kind in KEYWORDS:
-        return '"%s" is a word of the language and no name: as a field it is written ["%s"]' % (token.kind, token.kind)
+        text = '"%s" is a word of the language and no name' % token.kind
+        return text + ': as a field it is written ["%s"]' % token.kind if before.kind == "." else text
     return "a name is missing before %s" % near(token)
 
 
@@ -114,8 +135,10 @@ def no_value(token, before):
         return "a value is missing before %s (a path needs quotes)" % token.kind
     if token.kind == "!":
         return "not is written as a word, not !"
-    if token.kind == "=" and before.kind == "=":
-        return "equal is written ==, without a blank"
+    if token.kind in (">", "=") and before.kind == "=":
+        return "a value is set with one =" if token.kind == ">" else "equal is written ==, without a blank"
+    if token.kind == before.kind == ",":
+        return "one comma is too many here"
     return "a value is missing before %s" % near(token)
 
 

@@ -24,7 +24,9 @@ def parse(source):
         try:
             parser.chunk()
         except LuaError as error:
-            parser.note(error.words, error.line)
+            line = parser.token.line if error.line is None else error.line
+            # One quote too many makes commas out of nothing: the last finding of a line is the one to trust.
+            parser.errors = [*(found for found in parser.errors if found[0] != line), (line, error.words)]
             parser.main.body = None
     return Chunk(parser.main, parser.lexer.comments, sorted(parser.errors, key=lambda error: error[0]))
 
@@ -60,11 +62,6 @@ class _Parser(Expressions):
         with self.function.scope():
             return self.block()
 
-    def opened(self):
-        """Step over a keyword that an end will close; return its token."""
-        self.open.append((self.token.kind, self.token.line))
-        return self.advance()
-
     def return_(self):
         line = self.advance().line
         values = [] if self.token.kind in _BLOCK_ENDS or self.token.kind == ";" else self.expressions()
@@ -87,13 +84,13 @@ class _Parser(Expressions):
         raise LuaError("labels (::…::) and goto are not read here: write a loop, or if … then … end", self.token.line)
 
     def do_(self):
-        line = self.opened().line
+        line = self.begin().line
         body = self.scoped_block()
         self.close("end")
         return self.node("do", line, body)
 
     def while_(self):
-        line = self.opened().line
+        line = self.begin().line
         condition = self.condition("do", "while")
         body = self.loop_body()
         self.close("end")
@@ -106,7 +103,7 @@ class _Parser(Expressions):
         return body
 
     def repeat_(self):
-        line = self.opened().line
+        line = self.begin().line
         with self.function.scope():  # the condition sees the locals of the body
             self.loops += 1
             body = self.block()
@@ -122,8 +119,8 @@ class _Parser(Expressions):
 
     def if_(self):
         if self.before.kind == "else" and self.before.line == self.token.line:
-            self.else_if = self.token.line
-        token = self.opened()
+            self.suspect = 'or line %d should have "elseif" for "else if"' % self.token.line
+        token = self.begin()
         clauses = [(self.condition("then", "if"), self.scoped_block())]
         otherwise = []
         while self.accept("elseif"):
@@ -134,7 +131,7 @@ class _Parser(Expressions):
         return self.node("if", token.line, clauses, otherwise)
 
     def for_(self):
-        line = self.opened().line
+        line = self.begin().line
         names = self.names()
         if len(names) == 1 and self.accept("="):
             limits = self.expressions()
@@ -161,11 +158,11 @@ class _Parser(Expressions):
 
     def name(self):
         if self.token.kind != "name":
-            raise LuaError(mistakes.no_name(self.token), self.token.line)
+            raise LuaError(mistakes.no_name(self.token, self.before), self.token.line)
         return self.advance().value
 
     def function_statement(self):
-        line = self.opened().line
+        line = self.begin().line
         name = self.name()
         target, path, is_method = self.variable(name, line), name, False
         while self.token.kind in (".", ":") and not is_method:
@@ -178,7 +175,7 @@ class _Parser(Expressions):
     def local_(self):
         line = self.advance().line
         if self.token.kind == "function":
-            self.opened()
+            self.begin()
             name = self.name()
             local = self.function.declare(name)  # before its body, which may call it
             return self.node("declare function", line, local, self.body(line, name, False))
@@ -193,7 +190,7 @@ class _Parser(Expressions):
         return self.node("declare", line, [self.function.declare(name) for name in names], values)
 
     def expression_statement(self):
-        token = self.token
+        token, before = self.token, self.before
         if token.kind not in ("name", "("):
             raise LuaError(mistakes.no_statement(token, self.open, self.lexer.rest_of_line(token), self.slashes), token.line)
         target = self.suffixed()
@@ -207,7 +204,7 @@ class _Parser(Expressions):
             line = self.expect("=", "to give the names before it their values").line
             return self.node("assign", line, targets, self.expressions())
         if target.kind not in ("call", "method"):
-            raise LuaError(mistakes.half_statement(token, self.before, self.token, self.slashes), self.before.last)
+            raise LuaError(mistakes.half_statement(before, token, self.before, self.token, self.slashes), self.before.last)
         return target
 
 

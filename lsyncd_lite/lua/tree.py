@@ -55,7 +55,6 @@ class Function:
     def __init__(self, outer, line):
         self.outer = outer
         self.line = line
-        self.name = None
         self.parameters = []
         self.varargs = None
         self.body = None

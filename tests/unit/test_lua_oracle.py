@@ -14,7 +14,9 @@ from lsyncd_lite.lua.evaluator import Machine
 from lsyncd_lite.lua.parser import parse
 from lsyncd_lite.lua.values import LuaError, Meter, Table, type_name
 
-LUA = shutil.which("lua5.3") or shutil.which("lua")
+LUA = next(filter(shutil.which, ("lua5.3", "lua")), None)
+if LUA and "Lua 5.3" not in subprocess.run([LUA, "-v"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, check=False).stdout:
+    LUA = None
 # Runs each program of a list; "show" writes values so that types and last bits are seen.
 DRIVER = """
 local function shown(value)
