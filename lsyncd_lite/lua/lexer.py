@@ -171,7 +171,8 @@ class Lexer:
                 raise LuaError("\\u{%s} is no character: \\u{10FFFF} is the last one" % show(found.group(1)[:20]), line)
             return chr(int(digits or b"0", 16)).encode("utf-8", "surrogatepass"), found.end()
         if mark in (b"x", b"u"):
-            raise LuaError("\\%s needs %s behind it" % (mark.decode(), "two hexadecimal digits" if mark == b"x" else "{…} with hexadecimal digits"), line)
+            needs = "two hexadecimal digits" if mark == b"x" else "{…} with hexadecimal digits"
+            raise LuaError("\\%s needs %s behind it" % (mark.decode(), needs), line)
         raise LuaError("\\%s means nothing in a string: one backslash is written \\\\"
                        % show(text[place:place + 1] if mark < b"\x80" else self._character(place)), line)
 
