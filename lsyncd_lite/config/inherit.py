@@ -67,9 +67,9 @@ class Merge:
             self.doubts.append((place, "%s: item %d of its list is nil: was it ever given a value?" % (name, first)))
 
     def _is_numbered(self, path):
-        """Tell whether numbers are names in a table, as in exitcodes."""
+        """Tell whether numbers are names in a table, as in exitcodes, and in what older releases had."""
         key = self._known.get(path[:-1])
-        return key is not None and key.kind is settings.EXITCODES
+        return path.endswith("ExitCodes.") or key is not None and key.kind is settings.EXITCODES
 
     def _set(self, result, key, value, line, path):
         given = result.get(key)
@@ -172,10 +172,20 @@ class Entries:
         elif name in settings.TABLES:
             self.findings.append((line, "%s: allowed: a table, as in %s = { KEY = VALUE }" % (name, name)))
         elif value is not False or row is None or _allows(row, False):  # else it says that the key is not set
-            if row is not None and row.kind is settings.BOOL and value is not False and _allows(row, _plain(value)) and not settings.parse(row, _plain(value)):
-                self.doubts.append((line, "%s: %s is false here, and true for lsyncd, as every text and number; write %s = false"
-                                    % (name, show(_text(value)), name.rpartition(".")[2])))
+            if row is not None and not isinstance(value, bool):
+                self._differences(name, row, value, line)
             self._take(name, _plain(value), line)
+
+    def _differences(self, name, row, value, line):
+        """Tell of a text or a number that means something else to lsyncd."""
+        key, words = name.rpartition(".")[2], show(_text(value))
+        means = settings.parse(row, _plain(value)) if row.kind in (settings.BOOL, settings.DELETE) and _allows(row, _plain(value)) else None
+        if row.kind is settings.DELETE and means is True:
+            self.findings.append((line, "%s: %s is a text, for which lsyncd deletes nothing; write %s = true, or false" % (name, words, key)))
+        elif row.kind is settings.BOOL and means is False:
+            self.doubts.append((line, "%s: %s is false here, and true for lsyncd, as every text and number; write %s = false" % (name, words, key)))
+        elif name.endswith("._extra"):
+            self.doubts.append((line, "%s: is a text, which lsyncd passes over, and one argument here; write %s = { … }" % (name, key)))
 
     def _stray(self, prefix, value, line):
         words = show(_text(value)) if not prefix else "a " + type_name(value)  # it may be an option that holds a secret

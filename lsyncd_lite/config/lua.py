@@ -11,7 +11,7 @@ from lsyncd_lite.config import inherit, older, settings
 from lsyncd_lite.config.section import Entry, Reading, Section
 from lsyncd_lite.lua import evaluator, library, parser
 from lsyncd_lite.lua.arguments import text_of
-from lsyncd_lite.lua.values import LuaError, Meter, Table
+from lsyncd_lite.lua.values import LuaError, Meter, Table, TooMuch
 from lsyncd_lite.paths import show, to_bytes, to_text
 
 _WAY = "see lsyncd-lite.conf(5)"
@@ -105,6 +105,8 @@ class _Reader:
             self._assigned(names)
         except LuaError as error:
             self._errors.append(self._line(error.line, error.words))
+            if isinstance(error, TooMuch):  # whoever checks what there is by then has no end, either
+                self._sections.clear()
         lines = [self._settings.line_of(key) for key, _value in self._settings.items()]
         self._errors += [self._line(*finding) for finding in self._settings.findings]
         if self._settings.line is not None or lines:

@@ -91,6 +91,25 @@ def test_a_text_or_number_that_is_no_is_told(value):
     assert sync("sync{ default.rsync, @, rsync = { perms = 'yes', group = 1, links = 'nonsense' } }") == {"rsync.perms": "yes", "rsync.group": 1, "rsync.links": "nonsense"}
 
 
+@pytest.mark.parametrize("value", ['"true"', '"yes"', '"1"', '"On"'])
+def test_a_text_is_no_yes_to_deletions(value):
+    assert errors("sync{ default.rsync, @,\ndelete = %s }" % value) == [
+        "F:2: delete: %s is a text, for which lsyncd deletes nothing; write delete = true, or false" % value.strip('"')]
+    for value in "true", "false", "'startup'", "'running'", "'no'", "0":
+        assert errors("sync{ default.rsync, @, delete = %s }" % value) == []
+
+
+def test_a_text_of_further_arguments_is_told():
+    assert warnings("sync{ default.rsync, @, rsync = {\n_extra = '--perms' } }") == [
+        "F:2: rsync._extra: is a text, which lsyncd passes over, and one argument here; write _extra = { … }"]
+    assert warnings("sync{ default.rsync, @, rsync = { _extra = { '--perms' } }, exclude = '*.o' }") == []
+
+
+def test_exit_codes_of_older_releases_are_told_and_no_list_with_holes():
+    found = read("sync{ default.rsync, @,\nrsyncExitCodes = { [0] = 'ok', [23] = 'again' } }")
+    assert [found[1], found[2]] == [[], ["F:2: rsyncExitCodes: is left out: what an exit status of rsync means is known here, and 23 is no success"]]
+
+
 # ---- inheritance -------------------------------------------------------------------------------
 
 def test_what_is_named_first_counts():
@@ -197,7 +216,9 @@ def test_findings_of_a_loop_are_told_once():
 
 def test_a_table_of_tables_costs_and_ends():
     text = "t = { 1 } for i = 1, 40 do t = { t, t } end sync{ default.rsync, @, exclude = t }"
-    assert errors(text) and errors("for i = 1, 1000000 do sync{ default.rsync, @ } end")
+    assert errors(text)
+    sections, found, _warnings = read("while true do sync{ default.rsync, @ } end")
+    assert sections == [] and len(found) == 1  # thousands of syncs are not looked at
 
 
 # ---- settings ----------------------------------------------------------------------------------
