@@ -22,7 +22,7 @@ class Merge:
         self.table = Table()
         self.findings = []
         self.doubts = []
-        self.modes = []  # of default's, that were named (each once)
+        self.modes = {}  # of default's, that were named → line
         self._meter = meter
         self._kind = kind
         self._known = settings.scope(kind)
@@ -33,8 +33,8 @@ class Merge:
         if any(table is other for other in self._open) or len(self._open) > _DEEPEST:
             raise LuaError("a table holds itself, or others too deeply: nothing can inherit that", line)
         result = self.table if result is None else result
-        if _is_mode(table) and not any(map(_is_mode, self._open)) and to_text(table.get(b"mode")) not in self.modes:
-            self.modes.append(to_text(table.get(b"mode")))
+        if _is_mode(table) and not any(map(_is_mode, self._open)):
+            self.modes.setdefault(to_text(table.get(b"mode")), line)
         self._open.append(table)
         items = table.items()
         self._meter.step(5 + len(items))
@@ -84,7 +84,7 @@ class Merge:
             result.set(key, value, line)
         elif result.line_of(key) == DEFAULT != line and given != value and name != "mode" and not any(map(_is_mode, self._open)):
             self.doubts.append((line, "%s: does not count, as in lsyncd: default%s, which has one, is named before this table; name this one first"
-                                % (show(name), "".join("." + mode for mode in self.modes[:1]))))
+                                % (show(name), "".join("." + mode for mode in list(self.modes)[:1]))))
 
 
 def last_of(table, line):

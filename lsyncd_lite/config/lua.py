@@ -153,7 +153,7 @@ class _Reader:
             self._errors.append(self._line(line, "sync: inherits from %s; allowed: one of them" % " and ".join("default." + name for name in merge.modes)))
         found = merge.table
         mode = self._mode(found, line)
-        section = self._section("sync", found, line, inherit.last_of(table, line), mode or "exec", table.line_of(1) or line)
+        section = self._section("sync", found, line, inherit.last_of(table, line), mode or "exec", next(iter(merge.modes.values()), table.line_of(1) or line))
         machine.meter.take(_ROOM * len(section.entries))
         machine.meter.step(_STEPS * len(section.entries))
         if mode is not None:

@@ -129,7 +129,7 @@ class Lexer:
             raise LuaError("a %s begins here with [%s[ and does not end: %s is missing"
                            % (what, level.decode(), close.decode()), self._line)
         self._forward(end + len(close))
-        if self.text.startswith(b"\n", begin):
+        if what == "string" and self.text.startswith(b"\n", begin):
             begin += 1
         return self.text[begin:end]
 

@@ -300,7 +300,7 @@ def test_comments_are_kept():
 def test_entries_and_sections_tell_where_they_stand():
     reading = lua.read("settings{\nlogfile = '/l' }\nb = { default.rsync,\nrsync = {\narchive = true } }\nfor _, t in ipairs{ 'a',\n'b' } do\nsync{\nb,\nsource = '/s', target = t,\nexclude = {\n'x' } } end", "F")
     assert [(section.where, section.line) for section in reading.sections] == [("F:1", 1), ("F:8", 8), ("F:8", 8)]
-    assert [entry.where for entry in reading.sections[1].entries] == ["F:9: mode", "F:10: source", "F:10: target", "F:11: exclude", "F:5: rsync.archive"]
+    assert [entry.where for entry in reading.sections[1].entries] == ["F:3: mode", "F:10: source", "F:10: target", "F:11: exclude", "F:5: rsync.archive"]
 
 
 def test_sections_and_lists_tell_where_they_end_unless_they_come_from_elsewhere():
