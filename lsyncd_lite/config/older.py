@@ -13,16 +13,12 @@ _RENAMED = {
     "statusIntervall": "statusInterval",  # of lsyncd 2.0
     "rsyncBinary": "rsync.binary",
     "sshBinary": "ssh.binary",
-    "rsyncPath": "rsync.rsync_path",
-    "tempDir": "rsync.temp_dir",
-    "passwordFile": "rsync.password_file",
     "bwlimit": "rsync.bwlimit",
 }
 
 # What held options of rsync, and of ssh, as they are on its command line.
-_OF_RSYNC = ("rsyncOps", "rsyncOpts", "rsyncOptions", "rsyncParams", "rsync.rsyncOps", "rsync.rsyncOpts", "rsync.ops", "rsync.opts",
-             "rsync.options", "rsync.params")
-_OF_SSH = ("sshOps", "sshOpts", "sshOptions", "ssh.ops", "ssh.opts", "ssh.params")
+_OF_RSYNC = ("rsyncOps", "rsyncOpts", "rsync.rsyncOps", "rsync.rsyncOpts")
+_OF_SSH = ("sshOps", "sshOpts")
 
 # What means nothing here: (the words of a warning).
 _LEFT_OUT = {
@@ -80,7 +76,7 @@ class _Change:
     def carry_over(self, entry):
         """Take an Entry of any other key as what it is today."""
         name, base = entry.key, entry.key.partition(".")[0]
-        if base in _REFUSED or base == "recursive":
+        if base in _REFUSED:
             self._refuse(entry, base)
         elif base in _LEFT_OUT and (base != "log" or self._kind == "settings"):
             self._once(base, entry, _LEFT_OUT[base])
@@ -111,16 +107,9 @@ class _Change:
         return entry.raw is not True  # what is renamed is always renamed on the target, too
 
     def _refuse(self, entry, base):
-        if base != "recursive":
-            words = _REFUSED[base]
-        elif entry.raw is False:
-            words = "what is below the source is always mirrored; write exclude = { \"/*/\" } to leave out its directories"
-        else:
-            self._once(base, entry, "is left out: what is below the source is always mirrored")
-            return
         if base not in self._told:
             self._told.add(base)
-            self.findings.append("%s: %s" % (self._where(entry, base), words))
+            self.findings.append("%s: %s" % (self._where(entry, base), _REFUSED[base]))
 
     def _rename(self, entry):
         """Take what is a key but for its capitals and hyphens; what is none goes on to be called unknown."""
