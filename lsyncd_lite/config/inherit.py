@@ -12,6 +12,7 @@ from lsyncd_lite.paths import show, to_text
 
 DEFAULT = 0  # the line of what nobody has written: lsyncd's own defaults
 _DEEPEST = 50
+_COPIES = 4  # of a text, on its way to a checked value
 
 
 class Merge:
@@ -38,6 +39,7 @@ class Merge:
         self._open.append(table)
         items = table.items()
         self._meter.step(5 + len(items))
+        self._meter.take(sum(_COPIES * len(part) for item in items for part in item if isinstance(part, bytes)))
         numbered = self._is_numbered(path)
         if not numbered:
             self._holes(table, line, path, items)

@@ -31,7 +31,6 @@ _MODES = {"rsync": ("delay", "delete", "rsync.binary", "rsync.links", "rsync.pro
           "rsyncssh": ("delay", "maxProcesses", "ssh.binary"),
           "direct": ("delay", "delete", "maxProcesses")}
 _INHERITED = ("delay", "init", "maxDelays", "maxProcesses")  # of what stands in the table of default itself
-_ROOM = 500  # bytes of an entry, about
 _STEPS = 20  # of the evaluation, that what is done with an entry takes as long as, about
 
 
@@ -154,7 +153,6 @@ class _Reader:
         found = merge.table
         mode = self._mode(found, line)
         section = self._section("sync", found, line, inherit.last_of(table, line), mode or "exec", next(iter(merge.modes.values()), table.line_of(1) or line))
-        machine.meter.take(_ROOM * len(section.entries))
         machine.meter.step(_STEPS * len(section.entries))
         if mode is not None:
             self._sections.append(section)

@@ -36,6 +36,7 @@ _REFUSED = {
 # Letters of rsync(1) that take a value, and its key here.
 _WITH_VALUE = {"e": "rsync.rsh", "T": "rsync.temp_dir", "f": None, "B": None, "M": None, "@": None}
 _DROPPED = ("-r", "--recursive", "--delete")  # what lsyncd adds itself, and so do we
+_LONGEST = 4096  # characters of a text of options: shlex is slow
 # What lsyncd's own options would have set, and these texts stood in place of.
 _REPLACED = ("rsync.links", "rsync.times")
 
@@ -163,7 +164,7 @@ class _Change:
         if isinstance(entry.raw, list) and not any(isinstance(item, bool) for item in entry.raw):
             return [str(item) for item in entry.raw if item != ""]
         try:
-            if isinstance(entry.raw, str):
+            if isinstance(entry.raw, str) and len(entry.raw) <= _LONGEST:
                 return shlex.split(entry.raw)
         except ValueError:
             pass  # a quotation that does not end

@@ -53,7 +53,8 @@ def warnings(text):
     ('"a" .. 1', "a1"),
 ])
 def test_values(value, raw):
-    assert sync("sync{ default.rsync, @, exclude = %s }" % value) == {"exclude": raw}
+    found = sync("sync{ default.rsync, @, exclude = %s }" % value)
+    assert found == {"exclude": raw} and type(found["exclude"]) is type(raw)  # 1000 is not 1000.0 to rsync
 
 
 def test_tables_are_dotted_keys():
@@ -190,6 +191,7 @@ def test_actions_make_mode_exec():
     ("sync{ default.rsync, @, action =\ndefault.rsync.init }", "F:1: action: is a function of Lua, "), ("sync{ default.rsync, @,\n[{}] = 1 }", "F:2: a table: a key has to be a name"),
     ("sync{ default.rsync, @,\n[true] = 1 }", "F:2: true: a key has to be a name"), ("sync{ default.rsync, @,\n[1.5] = 1 }", "F:2: 1.5: a key has to be a name"),
     ("a = { x = 1 }\na.a = a\nsync{ default.rsync, a, @ }", "F:2: a table holds itself, or others too deeply: "), ("a = {}\na[1] = a\nsync(a)", "F:2: a table holds itself, "),
+    ("a = {} for i = 1, 60 do a = { a } end\nsync(a)", "F:1: a table holds itself, or others too deeply"),
     ("sync()", "F:1: sync: allowed: a table, as in sync{ "), ("sync'x'", "F:1: sync: allowed: a table"), ("sync(default.rsync, { @ })", "F:1: sync: allowed: a table"),
     ("settings()", "F:1: settings: allowed: a table, as in settings{ KEY = VALUE }"), ("settings'x'", "F:1: settings: allowed: "), ("\nsettings = 5", "F:2: settings: allowed: "),
     ("settings{ 'x' }", "F:1: x stands in the list of settings; allowed: "), ("settings{ delay = print }", "F:1: delay: is a function; allowed: "),
@@ -219,6 +221,13 @@ def test_a_table_of_tables_costs_and_ends():
     assert errors(text)
     sections, found, _warnings = read("while true do sync{ default.rsync, @ } end")
     assert sections == [] and len(found) == 1  # thousands of syncs are not looked at
+
+
+@pytest.mark.parametrize("text", ["sync{ default.rsync, @, exclude = s }", "sync{ default.rsync, @, [s] = 1 }", "settings{ logident = s }", "sync{ default.rsync, @, rsync = { _extra = { s } } }"])
+def test_long_texts_cost_what_they_take(text):
+    (line,) = errors('s = ("x"):rep(1 << 20)\nfor i = 1, 100 do %s end' % text)
+    assert line == "F:2: takes too much memory: a table or a string that grows without end?"
+    assert len(errors('s = ("x"):rep(1 << 10)\nfor i = 1, 100 do %s end' % text)) == 0
 
 
 # ---- settings ----------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def test_options_go_behind_what_is_given_by_todays_keys():
 
 
 def test_options_that_cannot_be_told_are_an_error():
-    for raw in True, 5, "-a 'x", ["-a", True]:
+    for raw in True, 5, "-a 'x", ["-a", True], "-a " * 2000:
         found, (finding,), warnings = today({"rsyncOps": raw})
         assert (found, warnings) == ({}, []) and finding.startswith("F:1: rsyncOps: allowed: ")
 
