@@ -78,7 +78,7 @@ class Merge:
         name = path + _text(key)
         if isinstance(value, Table):
             if given is None:
-                given = Table(line, last_of(value, line))
+                given = Table(value.line, value.last)
                 result.set(key, given, line)
             if isinstance(given, Table):
                 self.add(value, line, given, name + ".")
@@ -164,7 +164,7 @@ class Entries:
                 self.findings.append((table.line_of(key) or outer, "%s: a function stands in its list; allowed: texts and numbers" % show(name)))
             elif type(key) is int:
                 items.append(_plain(value))
-        self._take(name, items, outer, table.last)
+        self._take(name, items, outer, table)
 
     def _scalar(self, name, row, value, line):
         if callable(value):
@@ -195,8 +195,8 @@ class Entries:
         hint = ", further arguments in %s_extra = { … }" % prefix if prefix + "_extra" in self._known else ""
         self.findings.append((line, "%s stands in %s; allowed: KEY = VALUE, or a table to inherit from%s" % (words, where, hint)))
 
-    def _take(self, name, raw, line, last=None):
-        self.found.append(Entry(name, raw, "%s:%d: %s" % (self._filename, line, show(name)), line=line, last=last))
+    def _take(self, name, raw, line, table=Table()):
+        self.found.append(Entry(name, raw, "%s:%d: %s" % (self._filename, line, show(name)), line=line, first=table.line, last=table.last))
 
 
 def _allows(row, raw):

@@ -312,11 +312,11 @@ def test_entries_and_sections_tell_where_they_stand():
     assert [entry.where for entry in reading.sections[1].entries] == ["F:3: mode", "F:10: source", "F:10: target", "F:11: exclude", "F:5: rsync.archive"]
 
 
-def test_sections_and_lists_tell_where_they_end_unless_they_come_from_elsewhere():
+def test_sections_tell_where_they_end_unless_they_come_from_elsewhere_and_lists_where_they_are():
     reading = lua.read("settings{\ndelay = 5,\n}\nx = {\n'a',\n'b',\n}\nsync\n{\ndefault.rsync, source = '/s', target = 'h:',\nexclude = {\n'x',\n'y'\n},\nfilter = x,\n}\n"
                        "y = {\ndefault.rsync, source = '/s', target = 'h:',\n}\nsync(y)", "F")
     assert [(section.line, section.last) for section in reading.sections] == [(1, 3), (9, 16), (20, None)]
-    assert [(entry.key, entry.line, entry.last) for entry in reading.sections[1].entries if entry.last or entry.key == "filter"] == [("exclude", 11, 14), ("filter", 15, None)]
+    assert [(entry.key, entry.line, entry.first, entry.last) for entry in reading.sections[1].entries if entry.last] == [("exclude", 11, 11, 14), ("filter", 15, 4, 7)]
 
 
 @pytest.mark.parametrize("text", ["<lsyncd version=\"1.25\">\n", "\n <?xml?>\n<lsyncd>"])
