@@ -108,9 +108,19 @@ class _Reader:
                 self._sections.clear()
         lines = [self._settings.line_of(key) for key, _value in self._settings.items()]
         self._errors += [self._line(*finding) for finding in self._settings.findings]
+        self._one_at_a_time()
         if self._settings.line is not None or lines:
             line = min(line for line in (self._settings.line, *lines) if line)
             self._sections.insert(0, self._section("settings", self._settings, line, self._settings.last))
+
+    def _one_at_a_time(self):
+        """Tell of actions that lsyncd runs side by side because settings allow that for all syncs together."""
+        most = self._settings.get(b"maxProcesses")
+        for section in self._sections:
+            own = {entry.key: entry.raw for entry in section.entries}
+            if own["mode"] == "exec" and "maxProcesses" not in own and most not in (None, False, 1):
+                self._warnings.append(self._line(section.line, "sync: runs one action at a time here; maxProcesses of settings is no more "
+                                                               "than a limit for all syncs, so write maxProcesses = … in this one, too"))
 
     def _unknown(self, name, line):
         self._warnings.append(self._line(line, "%s was never given a value: it is nil" % show(name)))

@@ -206,6 +206,15 @@ def test_errors(text, expected):
         assert [line for line in found if line.startswith(expected)], found
 
 
+def test_actions_that_are_not_run_side_by_side_any_more_are_told():
+    text = "%%s\nsync{ @, onCreate = 'x'%s }"
+    for before in "settings{ maxProcesses = 3 }", "settings = { maxProcesses = 3 }":
+        assert [line for line in warnings(text % "" % before) if "one action" in line] == [
+            "F:2: sync: runs one action at a time here; maxProcesses of settings is no more than a limit for all syncs, so write maxProcesses = … in this one, too"]
+    assert warnings(text % ", maxProcesses = 2" % "settings{ maxProcesses = 3 }") == warnings(text % "" % "settings{ maxProcesses = 1 }") == []
+    assert warnings("settings{ maxProcesses = 3 } sync{ default.rsync, @ }") == []
+
+
 def test_an_empty_base_at_the_end_is_told():
     assert warnings("x = {} sync{ default.rsync, @,\nx.y }") == ["F:2: sync: item 2 of its list is nil: was it ever given a value?"]
 
