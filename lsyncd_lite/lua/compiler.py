@@ -7,7 +7,7 @@ operation in it. A call, besides, counts in the function that is called, and a l
 
 from lsyncd_lite.lua.arithmetic import LARGEST, SMALLEST, to_float, to_integer
 from lsyncd_lite.lua.closures import Closures, is_open
-from lsyncd_lite.lua.tree import Local, depth_of
+from lsyncd_lite.lua.tree import Local, name_of
 from lsyncd_lite.lua.values import LuaError
 
 
@@ -23,12 +23,13 @@ class Compiler(Closures):
 
     def main(self, function):
         """Return the function (machine, *arguments) of a whole text."""
-        return self._function_maker(function, depth_of(function.body))([])
+        return self._function_maker(function)([])
 
     def block(self, statements):
         """Return the closure of a list of statements."""
         machine, meter, rows = self.machine, self.machine.meter, []
         for node in statements:
+            machine.line = node.line
             outer, self.cost = self.cost, 1
             run = getattr(self, "_do_" + node.kind.replace(" ", "_"))(node, *node.parts)
             rows.append((node.line, self.cost, run))
@@ -143,7 +144,7 @@ class Compiler(Closures):
         return run
 
     def _do_in(self, node, variables, values, body):
-        machine, line, name = self.machine, node.line, self._name(values[0])
+        machine, line, source = self.machine, node.line, values[0]
         values = self._list(values, line)
         turn, body, count = self._turn(node), self.block(body), len(variables)
         slots = [(local.slot, local.is_captured) for local in variables]
@@ -151,7 +152,7 @@ class Compiler(Closures):
         def run(frame):
             iterator, state, place = (*values(frame), None, None, None)[:3]
             if not callable(iterator):
-                raise machine.not_looped(iterator, name, line)
+                raise machine.not_looped(iterator, name_of(source), line)
             while True:
                 turn()
                 try:
@@ -208,11 +209,11 @@ class Compiler(Closures):
         """Return the closure that gives a variable or a field the value of an expression."""
         machine, line = self.machine, node.line
         if node.kind == "index":
-            table, key, name = self.expression(node.parts[0]), self.expression(node.parts[1]), self._name(node.parts[0])
+            table, key, owner = self.expression(node.parts[0]), self.expression(node.parts[1]), node.parts[0]
 
             def run(frame):
                 place, field = table(frame), key(frame)
-                machine.set_index(place, field, value(frame), name, line)
+                machine.set_index(place, field, value(frame), owner, line)
             return run
         prepare, store = self._prepared(node)
         return lambda frame: store(frame, None, value(frame))
@@ -221,9 +222,9 @@ class Compiler(Closures):
         """Return two functions: (frame) → the place of a variable or a field; (frame, place, value) sets it."""
         machine, line, kind = self.machine, node.line, node.kind
         if kind == "index":
-            table, key, name = self.expression(node.parts[0]), self.expression(node.parts[1]), self._name(node.parts[0])
+            table, key, owner = self.expression(node.parts[0]), self.expression(node.parts[1]), node.parts[0]
             return (lambda frame: (table(frame), key(frame)),
-                    lambda frame, place, value: machine.set_index(*place, value, name, line))
+                    lambda frame, place, value: machine.set_index(*place, value, owner, line))
         if kind == "global":
             name, globals_ = node.parts[0], self.globals
 
@@ -239,16 +240,16 @@ class Compiler(Closures):
                     frame[slot] = value
         return (lambda frame: None), store
 
-    def _function(self, node, function, _body):
-        return self._function_maker(function, node.depth)
+    def _function(self, _node, function, _body):
+        return self._function_maker(function)
 
-    def _function_maker(self, function, depth):
+    def _function_maker(self, function):
         """Return the closure that makes a function."""
         outer, self.function = self.function, function
         cost, self.cost = self.cost, 0
         body, machine = self.block(function.body), self.machine
         self.function, self.cost = outer, cost
-        count, size, levels, line = len(function.parameters), function.size, depth + 3, function.line
+        count, size = len(function.parameters), function.size
         cells = [local.slot for local in function.parameters if local.is_captured]
         sources = [source.slot if isinstance(source, Local) else outer.size + source.index for source in function.sources]
         has_rest = function.varargs is not None
@@ -259,16 +260,12 @@ class Compiler(Closures):
             upvalues = [outer_frame[slot] for slot in sources]
 
             def call(_machine, *arguments):
-                machine.enter(levels)
-                try:
-                    frame = [*arguments[:count], *(None,) * (size - min(len(arguments), count)), *upvalues]
-                    if has_rest:
-                        frame[count] = arguments[count:]
-                    for slot in cells:
-                        frame[slot] = [frame[slot]]
-                    return body(frame) or ()
-                finally:
-                    machine.depth -= levels
+                frame = [*arguments[:count], *(None,) * (size - min(len(arguments), count)), *upvalues]
+                if has_rest:
+                    frame[count] = arguments[count:]
+                for slot in cells:
+                    frame[slot] = [frame[slot]]
+                return body(frame) or ()
             return call
         return make
 

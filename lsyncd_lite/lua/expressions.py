@@ -3,21 +3,22 @@
 from lsyncd_lite.lua import mistakes
 from lsyncd_lite.lua.lexer import KEYWORDS, Lexer, Token
 from lsyncd_lite.lua.mistakes import Opening
-from lsyncd_lite.lua.tree import LEVELS, Function, Local, Node, depth_of
+from lsyncd_lite.lua.tree import Function, Local, Node
 from lsyncd_lite.lua.values import LuaError
 
 # operator → (how strongly it holds what is left of it, and right of it)
 PRIORITIES = {
     "or": (1, 1), "and": (2, 2),
     "<": (3, 3), ">": (3, 3), "<=": (3, 3), ">=": (3, 3), "~=": (3, 3), "==": (3, 3), "!=": (3, 3),
-    "|": (4, 4), "~": (5, 5), "&": (6, 6), "<<": (7, 7), ">>": (7, 7), "..": (9, 9),  # a row of .. is one node
+    "..": (9, 9),  # a row of .. is one node
     "+": (10, 10), "-": (10, 10), "*": (11, 11), "/": (11, 11), "//": (11, 11), "%": (11, 11), "^": (14, 13),
 }
-UNARY = {"not": "not", "-": "negative", "#": "length", "~": "complement"}
+UNARY = {"not": "not", "-": "negative", "#": "length"}
 _UNARY_PRIORITY = 12
 _COMPARING = frozenset(("<", ">", "<=", ">=", "~=", "=="))
 _CONSTANTS = {"nil": None, "true": True, "false": False}
 _ARGUMENTS = frozenset(("(", "{", "string"))
+_MOST_FINDINGS = 50  # of a text
 
 
 class Expressions:
@@ -28,9 +29,8 @@ class Expressions:
         self.errors = []  # (line, words)
         self.main = self.function = Function(None, 1)
         self.main.varargs = self.main.declare(b"...")
-        self.before = self.token = Token("begin of file", None, 1, 0, 0, 1)
+        self.before = self.token = Token("begin of file", None, 1, 0, 0, 1, True, 0)
         self.ahead = []      # tokens behind self.token
-        self.level = 0       # of the grammar
         self.loops = 0       # around the statement, in its function
         self.open = []       # Openings that must be closed
         self.suspect = None  # what may be the reason if one is not
@@ -62,7 +62,7 @@ class Expressions:
 
     def begin(self):
         """Step over a token that opens something; return it."""
-        self.open.append(Opening(self.token.kind, self.token.line, self.lexer.indent(self.token)[0]))
+        self.open.append(Opening(self.token.kind, self.token.line, self.token.indent))
         return self.advance()
 
     def close(self, kind):
@@ -71,36 +71,26 @@ class Expressions:
         if self.token.kind != kind:
             line = self.before.last if self.token.kind == "end of file" else self.token.line
             raise LuaError(mistakes.unclosed(kind, self.token, opening, self.suspect), line)
-        indent, is_first = self.lexer.indent(self.token)
-        if is_first and indent < opening.indent:
+        if self.token.is_first and self.token.indent < opening.indent:
             self.suspect = "or it is the %s of line %d that is not closed: line %d stands too far to the left" % (
                 opening.word, opening.line, self.token.line)
         self.open.pop()
         return self.advance()
 
     def note(self, words, line=None):
-        """Keep a finding after which parsing goes on."""
-        self.errors.append((self.token.line if line is None else line, words))
+        """Keep a finding after which parsing goes on. Raises it as a LuaError where there are enough."""
+        line = self.token.line if line is None else line
+        if len(self.errors) + 1 == _MOST_FINDINGS:
+            raise LuaError(words, line)
+        self.errors.append((line, words))
 
     def step_over_comments(self, is_field=False):
-        """Step over comments of other languages: where a statement or a field begins, # and // are such."""
-        while self.token.kind == "//" or self.token.kind == "#" and not (is_field and mistakes.is_length(self.lexer.text, self.token)):
+        """Step over comments of other languages: where a statement or a field begins, // is one, and #, unless a value may follow."""
+        while self.token.kind == "//" or self.token.kind == "#" and (not is_field or self.token.is_first or self.lexer.text[self.token.end:self.token.end + 1].isspace()):
             self.note("a comment begins with --, not with %s" % self.token.kind)
             self.lexer.skip_line(self.token)
             self.ahead.clear()
             self.token = self.lexer.next()
-
-    def node(self, kind, line, *parts):
-        """Return a Node. Raises LuaError where the tree is too deep."""
-        depth = 1 + depth_of(parts)
-        if depth > LEVELS:
-            raise LuaError("nested too deeply", line)
-        return Node(kind, line, parts, depth)
-
-    def enter(self):
-        self.level += 1
-        if self.level > LEVELS:
-            raise LuaError("nested too deeply", self.token.line)
 
     # Expressions
 
@@ -112,11 +102,10 @@ class Expressions:
 
     def expression(self, limit=0):
         """Return an expression of operators that hold more strongly than a limit."""
-        self.enter()
         token = self.token
         if token.kind in UNARY:
             self.advance()
-            left = self.node(UNARY[token.kind], token.line, self.expression(_UNARY_PRIORITY))
+            left = Node(UNARY[token.kind], token.line, (self.expression(_UNARY_PRIORITY),))
         else:
             left = self.operand()
         while True:
@@ -135,12 +124,11 @@ class Expressions:
                 operands = [left, self.expression(limit_right)]
                 while self.accept(".."):
                     operands.append(self.expression(limit_right))
-                left = self.node("concat", token.line, operands)
+                left = Node("concat", token.line, (operands,))
             elif sign in ("and", "or"):
-                left = self.node(sign, token.line, left, self.expression(limit_right))
+                left = Node(sign, token.line, (left, self.expression(limit_right)))
             else:
-                left = self.node("compare" if sign in _COMPARING else "arithmetic", token.line, sign, left, self.expression(limit_right))
-        self.level -= 1
+                left = Node("compare" if sign in _COMPARING else "arithmetic", token.line, (sign, left, self.expression(limit_right)))
         return left
 
     def comparison(self):
@@ -149,17 +137,17 @@ class Expressions:
         while self.token.kind == "=":
             self.note("equal is written == (one = sets a value)")
             line = self.advance().line
-            left = self.node("compare", line, "==", left, self.expression())
+            left = Node("compare", line, ("==", left, self.expression()))
         return left
 
     def operand(self):
         token = self.token
         if token.kind in _CONSTANTS:
             self.advance()
-            return self.node("constant", token.line, _CONSTANTS[token.kind])
+            return Node("constant", token.line, (_CONSTANTS[token.kind],))
         if token.kind in ("number", "string"):
             self.advance()
-            return self.node("constant", token.line, token.value)
+            return Node("constant", token.line, (token.value,))
         if token.kind == "{":
             return self.table()
         if token.kind == "function":
@@ -169,14 +157,14 @@ class Expressions:
             self.advance()
             if self.function.varargs is None:
                 raise LuaError("... stands in a function that has no ... among its parameters", token.line)
-            return self.node("vararg", token.line)
+            return Node("vararg", token.line, ())
         return self.suffixed()
 
     def variable(self, name, line):
         found = self.function.find(name)
         if found is None:
-            return self.node("global", line, name)
-        return self.node("local" if isinstance(found, Local) else "upvalue", line, found)
+            return Node("global", line, (name,))
+        return Node("local" if isinstance(found, Local) else "upvalue", line, (found,))
 
     def suffixed(self):
         """Return a name or (…) with all the fields, indices and calls behind it."""
@@ -186,7 +174,7 @@ class Expressions:
             node = self.variable(token.value, token.line)
         elif token.kind == "(":
             self.begin()
-            node = self.node("parens", token.line, self.comparison())
+            node = Node("parens", token.line, (self.comparison(),))
             self.close(")")
         else:
             if token.kind == "end of file" and self.open and self.open[-1].word in ("(", "["):
@@ -196,17 +184,17 @@ class Expressions:
             token = self.token
             if token.kind == ".":
                 self.advance()
-                node = self.node("index", token.line, node, self.node("constant", token.line, self.name()))
+                node = Node("index", token.line, (node, Node("constant", token.line, (self.name(),))))
             elif token.kind == "[":
-                node = self.node("index", token.line, node, self.bracket())
+                node = Node("index", token.line, (node, self.bracket()))
             elif token.kind == ":":
                 if self.peek().kind != "name" or self.peek(2).kind not in _ARGUMENTS:
                     raise LuaError(mistakes.colon(self.peek()), token.line)
                 self.advance()
                 name = self.advance().value
-                node = self.node("method", self.token.line, node, name, self.arguments())
+                node = Node("method", self.token.line, (node, name, self.arguments()))
             elif token.kind in _ARGUMENTS:
-                node = self.node("call", token.line, node, self.arguments())
+                node = Node("call", token.line, (node, self.arguments()))
             else:
                 return node
 
@@ -222,7 +210,7 @@ class Expressions:
         token = self.token
         if token.kind == "string":
             self.advance()
-            return [self.node("constant", token.line, token.value)]
+            return [Node("constant", token.line, (token.value,))]
         if token.kind == "{":
             return [self.table()]
         self.begin()
@@ -254,7 +242,7 @@ class Expressions:
         self.close("end")
         self.loops = loops
         self.function = function.outer
-        return self.node("function", line, function, function.body)
+        return Node("function", line, (function, function.body))
 
     # Tables
 
@@ -272,7 +260,7 @@ class Expressions:
                 self.comma_is_missing(margin)
         last = self.token.line
         self.close("}")
-        return self.node("table", line, fields, last)
+        return Node("table", line, (fields, last))
 
     def field(self):
         """Return (line, key or None, value) of a field."""
@@ -283,11 +271,11 @@ class Expressions:
         elif self.is_key():
             if token.kind != "name":
                 self.note(mistakes.key(token))
-            key = self.node("constant", token.line, self.advance().value)
+            key = Node("constant", token.line, (self.advance().value,))
             self.advance()
         elif token.kind in ("name", "string", "number") and self.peek().kind == ":" and not (
                 token.kind == "name" and self.peek(2).kind == "name" and self.peek(3).kind in _ARGUMENTS):
-            key = self.node("constant", token.line, self.advance().value)
+            key = Node("constant", token.line, (self.advance().value,))
             self.sets(token)
         else:
             key, value = None, self.expression()
@@ -331,8 +319,7 @@ class Expressions:
             self.advance()
             self.accept(",")
             return
-        indent, is_first = self.lexer.indent(token)
-        begins_statement = token.kind == "name" and is_first and indent <= margin and self.peek().kind in ("{", "(")
+        begins_statement = token.kind == "name" and token.is_first and token.indent <= margin and self.peek().kind in ("{", "(")
         if begins_statement or not (token.kind in mistakes.BEGINS_VALUE or self.is_key()):
             self.close("}")
         self.note(mistakes.missing(",", before, token, None, self.slashes), before.last)

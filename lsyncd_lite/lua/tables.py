@@ -81,25 +81,6 @@ def _unpack(machine, *values):
     return tuple(table.get(index) for index in range(first, last + 1))
 
 
-def _pack(machine, *values):
-    table = Table(machine.line)
-    for index, value in enumerate(values, 1):
-        _set(machine, table, index, value, machine.line)
-    _set(machine, table, b"n", len(values), machine.line)
-    return (table,)
-
-
-def _move(machine, *values):
-    arguments = Arguments("table.move", values)
-    table = arguments.table(1)
-    first, last, to = arguments.integer(2), arguments.integer(3), arguments.integer(4)
-    target = arguments.table(5) if arguments.get(5) is not None else table
-    offsets = range(last - first + 1)
-    for offset in reversed(offsets) if first < to <= last and target is table else offsets:
-        _set(machine, target, to + offset, table.get(first + offset), table.line_of(first + offset))
-    return (target,)
-
-
 class _Item:
     """A value that is sorted, with its line."""
 
@@ -123,7 +104,7 @@ def _sort(machine, *values):
         machine.meter.step(1 + (len(left) // LONG if isinstance(left, bytes) else 0))
         if given is None:
             return is_less(left, right)
-        results = machine.call(given, (left, right), machine.line)
+        results = machine.call(given, (left, right))
         return bool(results) and is_true(results[0])
     size = len(table)
     machine.meter.take(FIELD * size)
@@ -168,42 +149,15 @@ def _next_of_list(machine, *values):
 def _next(machine, *values):
     arguments = Arguments("next", values)
     table, key = arguments.table(1), arguments.get(2)
-    items = _items(machine, table)
+    items, cost = _items(machine, table), 1 + (len(key) // LONG if isinstance(key, bytes) else 0)
     if key is None:
         return items[0] if items else (None,)
     for number, (other, _value) in enumerate(items, 1):
-        machine.meter.step()
+        machine.meter.step(cost)
         if is_same(key, other):
             return items[number] if number < len(items) else (None,)
-    raise LuaError("invalid key to 'next': the table has no %s" % show(text_of(key)))
+    raise LuaError("invalid key to 'next': the table has no %s" % show(text_of(key)[:60]))
 
 
-def _rawget(_machine, *values):
-    arguments = Arguments("rawget", values)
-    return (arguments.table(1).get(arguments.any(2)),)
-
-
-def _rawset(machine, *values):
-    arguments = Arguments("rawset", values)
-    table, key, value = arguments.table(1), arguments.any(2), arguments.any(3)
-    _set(machine, table, key, value, machine.line)
-    return (table,)
-
-
-def _rawlen(_machine, *values):
-    value = Arguments("rawlen", values).get(1)
-    if not isinstance(value, (bytes, Table)):
-        raise LuaError("bad argument #1 to 'rawlen' (table or string expected)")
-    return (len(value),)
-
-
-def _rawequal(machine, *values):
-    arguments = Arguments("rawequal", values)
-    left, right = arguments.any(1), arguments.any(2)
-    machine.meter.step(len(left) // LONG if isinstance(left, bytes) else 0)
-    return (is_same(left, right),)
-
-
-FUNCTIONS = {b"insert": _insert, b"remove": _remove, b"concat": _concat, b"unpack": _unpack, b"pack": _pack, b"move": _move, b"sort": _sort}
-BASIC = {b"pairs": _pairs, b"ipairs": _ipairs, b"next": _next, b"rawget": _rawget, b"rawset": _rawset, b"rawlen": _rawlen,
-         b"rawequal": _rawequal, b"unpack": _unpack}
+FUNCTIONS = {b"insert": _insert, b"remove": _remove, b"concat": _concat, b"unpack": _unpack, b"sort": _sort}
+BASIC = {b"pairs": _pairs, b"ipairs": _ipairs, b"next": _next, b"unpack": _unpack}

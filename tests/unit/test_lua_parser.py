@@ -42,8 +42,8 @@ def test_numbers(text, value):
 
 
 def test_operators_are_as_long_as_they_can_be():
-    assert [token.kind for token in tokens(b"a...b..c.d==e=f~=~<=<<<>=>>>//::/:-")] == [
-        "name", "...", "name", "..", "name", ".", "name", "==", "name", "=", "name", "~=", "~", "<=", "<<", "<", ">=", ">>", ">", "//", "::", "/", ":", "-"]
+    assert [token.kind for token in tokens(b"a...b..c.d==e=f~=<=<>=>//::/:-")] == [
+        "name", "...", "name", "..", "name", ".", "name", "==", "name", "=", "name", "~=", "<=", "<", ">=", ">", "//", "::", "/", ":", "-"]
 
 
 def test_lines_count_whatever_ends_them():
@@ -241,9 +241,9 @@ def test_what_is_right_has_no_findings(text):
 
 
 @pytest.mark.parametrize("begin, end", [
-    ("x = " + "(" * 99999, ""), ("x = " + "{" * 99999, ""), ("x = " + "not " * 99999, "1"), ("x = 1", " + 1" * 99999), ("x = 1", " ^ 1" * 99999), ("do " * 99999, ""),
-    ("x = " + "function() return " * 9999, ""), ("if x then " * 99999, ""), ("x = a", ".b" * 99999), ("x = a", "()" * 99999), ("x = " + "a[" * 99999, ""),
-    ("for i = 1, 2 do " * 9999, ""), ("x = ", "f{" * 99999), ("repeat " * 9999, ""), ("while " * 9999, ""),
+    ("x = " + "(" * 99999, ""), ("x = " + "{" * 99999, ""), ("x = " + "not " * 99999, "1"), ("x = 1", " ^ 1" * 99999), ("do " * 99999, ""),
+    ("x = " + "function() return " * 9999, ""), ("if x then " * 99999, ""), ("x = " + "a[" * 99999, ""),
+    ("x = ", "f{" * 99999), ("repeat " * 9999, ""), ("while " * 9999, ""),
 ])
 def test_what_is_nested_too_deeply_is_one_finding(begin, end):
     def deeper(frames):
