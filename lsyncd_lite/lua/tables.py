@@ -81,38 +81,37 @@ def _unpack(machine, *values):
     return tuple(table.get(index) for index in range(first, last + 1))
 
 
-class _Item:
-    """A value that is sorted, with its line."""
-
-    __slots__ = "value", "line", "less"
-
-    def __init__(self, value, line, less):
-        self.value = value
-        self.line = line
-        self.less = less
-
-    def __lt__(self, other):
-        return self.less(self.value, other.value)
-
-
 def _sort(machine, *values):
     arguments = Arguments("table.sort", values)
     table = arguments.table(1)
     given = arguments.function_(2) if arguments.get(2) is not None else None
 
     def less(left, right):
-        machine.meter.step(1 + (len(left) // LONG if isinstance(left, bytes) else 0))
+        machine.meter.step(1 + (len(left[0]) // LONG if isinstance(left[0], bytes) else 0))
         if given is None:
-            return is_less(left, right)
-        results = machine.call(given, (left, right))
+            return is_less(left[0], right[0])
+        results = machine.call(given, (left[0], right[0]))
         return bool(results) and is_true(results[0])
     size = len(table)
     machine.meter.take(FIELD * size)
-    items = [_Item(table.get(index), table.line_of(index), less) for index in range(1, size + 1)]
-    items.sort()  # whatever the function answers: some order, and an end
-    for index, item in enumerate(items, 1):
-        table.set(index, item.value, item.line)
+    items = [(table.get(index), table.line_of(index)) for index in range(1, size + 1)]
+    for index, (value, line) in enumerate(_sorted(items, less), 1):
+        table.set(index, value, line)
     return ()
+
+
+def _sorted(items, less):
+    """Return a list in order; whatever less() answers, in some order. Python's own sort takes much of the stack while less() runs."""
+    if len(items) < 2:
+        return items
+    middle = len(items) // 2
+    left, right, merged, at = _sorted(items[:middle], less), _sorted(items[middle:], less), [], 0
+    for item in right:
+        while at < len(left) and not less(item, left[at]):
+            merged.append(left[at])
+            at += 1
+        merged.append(item)
+    return merged + left[at:]
 
 
 def _walk(machine, table):
