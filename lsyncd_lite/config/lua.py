@@ -31,7 +31,14 @@ _MODES = {"rsync": ("delay", "delete", "rsync.binary", "rsync.links", "rsync.pro
           "rsyncssh": ("delay", "maxProcesses", "ssh.binary"),
           "direct": ("delay", "delete", "maxProcesses")}
 _INHERITED = ("delay", "init", "maxDelays", "maxProcesses")  # of what stands in the table of default itself
+_SYNC = 100  # steps that a sync takes as long as, about
 _STEPS = 20  # of the evaluation, that what is done with an entry takes as long as, about
+
+
+# What is written in small letters; and what looks like a value of Lua
+_SMALL = ("settings", "sync", "default", "true", "false", "nil", "ipairs", "pairs")
+_BOOLEANS = {"yes": " (true and false are the words for it)", "no": " (true and false are the words for it)", "on": " (true and false are the words for it)",
+             "off": " (true and false are the words for it)", "null": " (which is the word for it)", "none": " (which is the word for it)"}
 
 
 def read(text, filename):
@@ -123,7 +130,9 @@ class _Reader:
                                                                "than a limit for all syncs, so write maxProcesses = … in this one, too"))
 
     def _unknown(self, name, line):
-        self._warnings.append(self._line(line, "%s was never given a value: it is nil" % show(name)))
+        small = show(name).lower()
+        hint = " (%s is written in small letters)" % small if small in _SMALL and small != show(name) else _BOOLEANS.get(small, "")
+        self._warnings.append(self._line(line, "%s was never given a value: it is nil%s" % (show(name), hint)))
 
     def _said(self, words, line):
         self._warnings.append(self._line(line, "print: %s" % words))
@@ -135,7 +144,9 @@ class _Reader:
         return ()
 
     def _assigned(self, names):
-        """Take the table of `settings = { … }`, as lsyncd 2.0 had it."""
+        """Take the table of `settings = { … }`, as lsyncd 2.0 had it; `sync = { … }` was never right."""
+        if not callable(names.get(b"sync")):
+            raise LuaError("sync: allowed: sync{ … }, without \"=\"", names.line_of(b"sync"))
         table, line = names.get(b"settings"), names.line_of(b"settings")
         if table is self._settings:
             return
@@ -149,6 +160,7 @@ class _Reader:
     def _sync(self, machine, table=None, *others):
         """Note what a table is now, with all that it inherits; return that as a table."""
         line = machine.line
+        machine.meter.step(_SYNC)
         if not isinstance(table, Table) or others:
             raise LuaError("sync: allowed: a table, as in sync{ default.rsync, source = …, target = … }")
         merge = inherit.Merge(machine.meter, "sync")

@@ -127,7 +127,8 @@ def calculate(sign, left, right):
         return wrap(whole(left, right))
     numbers = to_float(left), to_float(right)
     if None in numbers:
-        raise LuaError("arithmetic (%s) is not possible with %s" % (sign, described(left if numbers[0] is None else right)))
+        comment = " (a comment begins with --)" if sign == "//" else ""
+        raise LuaError("arithmetic (%s) is not possible with %s%s" % (sign, described(left if numbers[0] is None else right), comment))
     return broken(*numbers)
 
 

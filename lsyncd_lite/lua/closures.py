@@ -24,6 +24,7 @@ class Closures:
         self.globals = globals_
         self.cost = 0         # steps of the statement that is being made
         self.function = None  # the Function whose body is being made
+        self.field = None     # the node of the field without a key that is being made
 
     def expression(self, node):
         """Return the closure of one value."""
@@ -112,15 +113,13 @@ class Closures:
 
     def _table(self, node, fields, end):
         machine, line, rows = self.machine, node.line, []
-        for at, key, value in fields[:-1]:
-            rows.append((at, key and self.expression(key), self.expression(value)))
         rest = last = None
-        if fields:
-            rest_line, key, value = fields[-1]
-            if key is None and is_open(value):
-                rest, last = self._list([value], rest_line), rest_line
+        for at, key, value in fields:
+            self.field = value if key is None else None
+            if key is None and is_open(value) and len(rows) == len(fields) - 1:
+                rest, last = self._list([value], at), at
             else:
-                rows.append((rest_line, key and self.expression(key), self.expression(value)))
+                rows.append((at, key and self.expression(key), self.expression(value)))
         size = 200 + 100 * len(rows)
 
         def run(frame):
@@ -160,6 +159,7 @@ class Closures:
 
     def _call_of(self, node, callee, arguments):
         machine, line, begin = self.machine, node.line, callee.line
+        is_field = self.field is node and callee.kind == "global" and arguments and arguments[0].kind in ("constant", "table")
         function, many = self.expression(callee), self._list(arguments, line)
 
         def run(frame):
@@ -167,7 +167,7 @@ class Closures:
             values = many(frame)
             machine.line = line
             if not callable(called):
-                raise machine.not_called(called, name_of(callee), line, begin)
+                raise machine.not_called(called, name_of(callee), line, begin, is_field)
             try:
                 return called(machine, *values)
             except LuaError as error:

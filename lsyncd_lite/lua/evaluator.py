@@ -162,11 +162,13 @@ class Machine:
             self.step(size // LONG, line)
         return b"".join(parts)
 
-    def not_called(self, value, name, line, begin):
-        """Return the LuaError for a call of what is no function. begin: the line where the called one stands."""
+    def not_called(self, value, name, line, begin, is_field=False):
+        """Return the LuaError for a call of what is no function. begin: the line where the called one stands; is_field: KEY "…" or KEY { … }."""
         words = "%s: it cannot be called" % _is(name, value)
         if begin < line:
             words += " (is a comma missing at the end of line %d?)" % begin
+        elif is_field:
+            words += " (is = missing behind it?)"
         return LuaError(words, line)
 
     def not_looped(self, value, name, line):

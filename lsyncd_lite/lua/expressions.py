@@ -3,7 +3,7 @@
 from lsyncd_lite.lua import mistakes
 from lsyncd_lite.lua.lexer import KEYWORDS, Lexer, Token
 from lsyncd_lite.lua.mistakes import Opening
-from lsyncd_lite.lua.tree import Function, Local, Node
+from lsyncd_lite.lua.tree import LEVELS, Function, Local, Node, depth_of
 from lsyncd_lite.lua.values import LuaError
 
 # operator → (how strongly it holds what is left of it, and right of it)
@@ -18,6 +18,7 @@ _UNARY_PRIORITY = 12
 _COMPARING = frozenset(("<", ">", "<=", ">=", "~=", "=="))
 _CONSTANTS = {"nil": None, "true": True, "false": False}
 _ARGUMENTS = frozenset(("(", "{", "string"))
+_HEADS = {"for": "do", "while": "do", "if": "then"}
 _MOST_FINDINGS = 50  # of a text
 
 
@@ -92,6 +93,13 @@ class Expressions:
             self.ahead.clear()
             self.token = self.lexer.next()
 
+    def node(self, kind, line, *parts):
+        """Return a Node. Raises LuaError where the tree is too deep, which a long row of operators can be, too."""
+        depth = 1 + max(map(depth_of, parts), default=0)
+        if depth > LEVELS:
+            raise LuaError("nested too deeply", line)
+        return Node(kind, line, parts, depth)
+
     # Expressions
 
     def expressions(self):
@@ -105,7 +113,7 @@ class Expressions:
         token = self.token
         if token.kind in UNARY:
             self.advance()
-            left = Node(UNARY[token.kind], token.line, (self.expression(_UNARY_PRIORITY),))
+            left = self.node(UNARY[token.kind], token.line, self.expression(_UNARY_PRIORITY))
         else:
             left = self.operand()
         while True:
@@ -124,11 +132,11 @@ class Expressions:
                 operands = [left, self.expression(limit_right)]
                 while self.accept(".."):
                     operands.append(self.expression(limit_right))
-                left = Node("concat", token.line, (operands,))
+                left = self.node("concat", token.line, operands)
             elif sign in ("and", "or"):
-                left = Node(sign, token.line, (left, self.expression(limit_right)))
+                left = self.node(sign, token.line, left, self.expression(limit_right))
             else:
-                left = Node("compare" if sign in _COMPARING else "arithmetic", token.line, (sign, left, self.expression(limit_right)))
+                left = self.node("compare" if sign in _COMPARING else "arithmetic", token.line, sign, left, self.expression(limit_right))
         return left
 
     def comparison(self):
@@ -137,17 +145,17 @@ class Expressions:
         while self.token.kind == "=":
             self.note("equal is written == (one = sets a value)")
             line = self.advance().line
-            left = Node("compare", line, ("==", left, self.expression()))
+            left = self.node("compare", line, "==", left, self.expression())
         return left
 
     def operand(self):
         token = self.token
         if token.kind in _CONSTANTS:
             self.advance()
-            return Node("constant", token.line, (_CONSTANTS[token.kind],))
+            return self.node("constant", token.line, _CONSTANTS[token.kind])
         if token.kind in ("number", "string"):
             self.advance()
-            return Node("constant", token.line, (token.value,))
+            return self.node("constant", token.line, token.value)
         if token.kind == "{":
             return self.table()
         if token.kind == "function":
@@ -157,14 +165,14 @@ class Expressions:
             self.advance()
             if self.function.varargs is None:
                 raise LuaError("... stands in a function that has no ... among its parameters", token.line)
-            return Node("vararg", token.line, ())
+            return self.node("vararg", token.line)
         return self.suffixed()
 
     def variable(self, name, line):
         found = self.function.find(name)
         if found is None:
-            return Node("global", line, (name,))
-        return Node("local" if isinstance(found, Local) else "upvalue", line, (found,))
+            return self.node("global", line, name)
+        return self.node("local" if isinstance(found, Local) else "upvalue", line, found)
 
     def suffixed(self):
         """Return a name or (…) with all the fields, indices and calls behind it."""
@@ -174,7 +182,7 @@ class Expressions:
             node = self.variable(token.value, token.line)
         elif token.kind == "(":
             self.begin()
-            node = Node("parens", token.line, (self.comparison(),))
+            node = self.node("parens", token.line, self.comparison())
             self.close(")")
         else:
             if token.kind == "end of file" and self.open and self.open[-1].word in ("(", "["):
@@ -184,17 +192,17 @@ class Expressions:
             token = self.token
             if token.kind == ".":
                 self.advance()
-                node = Node("index", token.line, (node, Node("constant", token.line, (self.name(),))))
+                node = self.node("index", token.line, node, self.node("constant", token.line, self.name()))
             elif token.kind == "[":
-                node = Node("index", token.line, (node, self.bracket()))
+                node = self.node("index", token.line, node, self.bracket())
             elif token.kind == ":":
                 if self.peek().kind != "name" or self.peek(2).kind not in _ARGUMENTS:
                     raise LuaError(mistakes.colon(self.peek()), token.line)
                 self.advance()
                 name = self.advance().value
-                node = Node("method", self.token.line, (node, name, self.arguments()))
+                node = self.node("method", self.token.line, node, name, self.arguments())
             elif token.kind in _ARGUMENTS:
-                node = Node("call", token.line, (node, self.arguments()))
+                node = self.node("call", token.line, node, self.arguments())
             else:
                 return node
 
@@ -210,8 +218,10 @@ class Expressions:
         token = self.token
         if token.kind == "string":
             self.advance()
-            return [Node("constant", token.line, (token.value,))]
+            return [self.node("constant", token.line, token.value)]
         if token.kind == "{":
+            if self.before.kind == ")" and self.open and self.open[-1].word in _HEADS:
+                self.suspect = 'or line %d should have "%s" for {' % (token.line, _HEADS[self.open[-1].word])
             return [self.table()]
         self.begin()
         values = [] if self.token.kind == ")" else self.expressions()
@@ -242,7 +252,7 @@ class Expressions:
         self.close("end")
         self.loops = loops
         self.function = function.outer
-        return Node("function", line, (function, function.body))
+        return self.node("function", line, function, function.body)
 
     # Tables
 
@@ -260,7 +270,7 @@ class Expressions:
                 self.comma_is_missing(margin)
         last = self.token.line
         self.close("}")
-        return Node("table", line, (fields, last))
+        return self.node("table", line, fields, last)
 
     def field(self):
         """Return (line, key or None, value) of a field."""
@@ -271,20 +281,24 @@ class Expressions:
         elif self.is_key():
             if token.kind != "name":
                 self.note(mistakes.key(token))
-            key = Node("constant", token.line, (self.advance().value,))
+            key = self.node("constant", token.line, self.advance().value)
             self.advance()
         elif token.kind in ("name", "string", "number") and self.peek().kind == ":" and not (
                 token.kind == "name" and self.peek(2).kind == "name" and self.peek(3).kind in _ARGUMENTS):
-            key = Node("constant", token.line, (self.advance().value,))
+            key = self.node("constant", token.line, self.advance().value)
             self.sets(token)
         else:
             key, value = None, self.expression()
+            if value.kind == "compare" and value.parts[0] == "==" and value.parts[1].kind == "global":
+                self.note("a value is set with =, not with ==", value.line)
             if self.token.kind != "=":
                 return token.line, key, value
             key = self.not_a_key(value)
             self.advance()
         value = self.expression()
         while self.token.kind == "=":
+            if value.kind in ("global", "local", "upvalue") and value.line > token.last:  # KEY = NEWLINE KEY = …
+                raise LuaError("a value, or {, is missing behind = at the end of this line", token.line)
             self.not_a_key(value)
             self.advance()
             value = self.expression()
@@ -319,6 +333,8 @@ class Expressions:
             self.advance()
             self.accept(",")
             return
+        if token.kind == "::":
+            raise LuaError("a text with : needs quotes", token.line)
         begins_statement = token.kind == "name" and token.is_first and token.indent <= margin and self.peek().kind in ("{", "(")
         if begins_statement or not (token.kind in mistakes.BEGINS_VALUE or self.is_key()):
             self.close("}")

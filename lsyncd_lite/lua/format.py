@@ -48,7 +48,7 @@ def _put(option, arguments, position, meter):
     meter.take(_MOST)
     if kind in b"qs":
         text = text_of(arguments.any(position))
-        meter.take(4 * len(text))
+        meter.take(len(text) * (60 if kind == b"q" else 1))
         return (b"%" + shape + b"s") % text if kind == b"s" else _quoted(arguments, position, text)
     if kind in b"eEfgG":
         return (b"%" + shape + kind) % float(arguments.number(position))

@@ -8,7 +8,7 @@ doubt ends it.
 
 from lsyncd_lite.lua import mistakes
 from lsyncd_lite.lua.expressions import Expressions
-from lsyncd_lite.lua.tree import Chunk, Function, Node, python_frames
+from lsyncd_lite.lua.tree import Chunk, Function, python_frames
 from lsyncd_lite.lua.values import LuaError
 
 LARGEST = 1 << 20  # bytes of a text: what is longer takes too long to read
@@ -68,13 +68,13 @@ class _Parser(Expressions):
         self.step_over_comments()
         if self.token.kind not in _BLOCK_ENDS:
             raise LuaError(mistakes.behind_return(self.token, self.open), self.token.line)
-        return Node("return", line, (values,))
+        return self.node("return", line, values)
 
     def break_(self):
         line = self.advance().line
         if not self.loops:
             raise LuaError("break stands in no loop", line)
-        return Node("break", line, ())
+        return self.node("break", line)
 
     def goto_(self):
         raise LuaError("goto is not read here: write a loop, or if … then … end", self.token.line)
@@ -86,14 +86,14 @@ class _Parser(Expressions):
         line = self.begin().line
         body = self.scoped_block()
         self.close("end")
-        return Node("do", line, (body,))
+        return self.node("do", line, body)
 
     def while_(self):
         line = self.begin().line
         condition = self.condition("do", "while")
         body = self.loop_body()
         self.close("end")
-        return Node("while", line, (condition, body))
+        return self.node("while", line, condition, body)
 
     def loop_body(self):
         self.loops += 1
@@ -109,7 +109,7 @@ class _Parser(Expressions):
             self.loops -= 1
             self.close("until")
             condition = self.comparison()
-        return Node("repeat", line, (body, condition))
+        return self.node("repeat", line, body, condition)
 
     def condition(self, behind, word):
         condition = self.comparison()
@@ -127,7 +127,7 @@ class _Parser(Expressions):
         if self.accept("else"):
             otherwise = self.scoped_block()
         self.close("end")
-        return Node("if", token.line, (clauses, otherwise))
+        return self.node("if", token.line, clauses, otherwise)
 
     def for_(self):
         line = self.begin().line
@@ -147,7 +147,7 @@ class _Parser(Expressions):
             variables = [self.function.declare(name) for name in names]
             body = self.loop_body()
         self.close("end")
-        return Node(kind, line, (variables if kind == "in" else variables[0], *parts, body))
+        return self.node(kind, line, variables if kind == "in" else variables[0], *parts, body)
 
     def names(self):
         names = [self.name()]
@@ -168,8 +168,8 @@ class _Parser(Expressions):
             is_method = self.advance().kind == ":"
             field = self.name()
             path += (b":" if is_method else b".") + field
-            target = Node("index", line, (target, Node("constant", line, (field,))))
-        return Node("assign", line, ([target], [self.body(line, path, is_method)]))
+            target = self.node("index", line, target, self.node("constant", line, field))
+        return self.node("assign", line, [target], [self.body(line, path, is_method)])
 
     def local_(self):
         line = self.advance().line
@@ -177,7 +177,7 @@ class _Parser(Expressions):
             self.begin()
             name = self.name()
             local = self.function.declare(name)  # before its body, which may call it
-            return Node("declare function", line, (local, self.body(line, name, False)))
+            return self.node("declare function", line, local, self.body(line, name, False))
         names = [self.name()]
         while True:
             if self.token.kind == "<":
@@ -186,12 +186,12 @@ class _Parser(Expressions):
                 break
             names.append(self.name())
         values = self.expressions() if self.accept("=") else []
-        return Node("declare", line, ([self.function.declare(name) for name in names], values))
+        return self.node("declare", line, [self.function.declare(name) for name in names], values)
 
     def expression_statement(self):
         token, before = self.token, self.before
         if token.kind not in ("name", "("):
-            raise LuaError(mistakes.no_statement(token, self.open, self.lexer.rest_of_line(token), self.slashes), token.line)
+            raise LuaError(mistakes.no_statement(before, token, self.open, self.lexer.rest_of_line(token), self.slashes), token.line)
         target = self.suffixed()
         if self.token.kind in ("=", ","):
             targets = [target]
@@ -201,7 +201,7 @@ class _Parser(Expressions):
                 if target.kind not in ("local", "upvalue", "global", "index"):
                     raise LuaError("only a name or a field can be given a value", target.line)
             line = self.expect("=", "to give the names before it their values").line
-            return Node("assign", line, (targets, self.expressions()))
+            return self.node("assign", line, targets, self.expressions())
         if target.kind not in ("call", "method"):
             raise LuaError(mistakes.half_statement(before, token, self.before, self.token, self.slashes), self.before.last)
         return target

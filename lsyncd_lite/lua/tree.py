@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from lsyncd_lite.lua.values import LuaError
 from lsyncd_lite.paths import show
 
+LEVELS = 200       # of a tree: what is deeper can even end Python when it is thrown away
 _MOST_LOCALS = 200
 _LONGEST = 60      # bytes of a name in an error
 _FRAMES = 2000     # of Python: nesting and recursion end there
@@ -31,7 +32,8 @@ _FRAME = 1024      # bytes of the stack: no release of Python takes as much for 
 # bytes without its mark)]; errors: [(line, words)] in order
 Chunk = namedtuple("Chunk", "main comments errors")
 Chunk.body = property(lambda chunk: chunk.main.body)
-Node = namedtuple("Node", "kind line parts")
+# depth: of the tree below it, itself included
+Node = namedtuple("Node", "kind line parts depth")
 # index: among the upvalues of its function
 Upvalue = namedtuple("Upvalue", "index name")
 
@@ -127,3 +129,10 @@ def python_frames():
         yield
     finally:
         sys.setrecursionlimit(before)
+
+
+def depth_of(part):
+    """Return the depth of a part of a node: a node, lists of them, or what is neither."""
+    if isinstance(part, Node):
+        return part.depth
+    return max(map(depth_of, part), default=0) if isinstance(part, (list, tuple)) else 0
