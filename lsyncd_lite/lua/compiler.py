@@ -201,7 +201,7 @@ class Compiler(Closures):
         def run(frame):  # all places are known before the first one changes
             places = [prepare(frame) for prepare, _store in prepared]
             given = (*values(frame), *blank)
-            for (_prepare, store), place, value in zip(prepared, places, given):
+            for (_prepare, store), place, value in reversed(list(zip(prepared, places, given))):  # in Lua's order
                 store(frame, place, value)
         return run
 
