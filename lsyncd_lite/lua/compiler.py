@@ -170,11 +170,7 @@ class Compiler(Closures):
         return run
 
     def _do_declare(self, node, variables, values):
-        if len(variables) == len(values) == 1:
-            value, set_ = self.expression(values[0]), _setter(variables[0])
-            return lambda frame: set_(frame, value(frame))
-        values = self._list(values, node.line)
-        slots, blank = [(local.slot, local.is_captured) for local in variables], (None,) * len(variables)
+        values, slots, blank = self._list(values, node.line), [(local.slot, local.is_captured) for local in variables], (None,) * len(variables)
 
         def run(frame):
             for (slot, is_cell), value in zip(slots, (*values(frame), *blank)):
@@ -182,18 +178,18 @@ class Compiler(Closures):
         return run
 
     def _do_declare_function(self, _node, local, function):
-        slot, make = local.slot, self.expression(function)
-        if not local.is_captured:
-            return _setter_of(slot, make)
+        slot, is_cell, make = local.slot, local.is_captured, self.expression(function)
 
         def run(frame):
-            cell = frame[slot] = [None]
-            cell[0] = make(frame)
+            frame[slot] = [None] if is_cell else None
+            made = make(frame)
+            if is_cell:
+                frame[slot][0] = made
+            else:
+                frame[slot] = made
         return run
 
     def _do_assign(self, node, targets, values):
-        if len(targets) == len(values) == 1:
-            return self._target(targets[0], self.expression(values[0]))
         values = self._list(values, node.line)
         prepared = [self._prepared(target) for target in targets]
         blank = (None,) * len(targets)
@@ -204,19 +200,6 @@ class Compiler(Closures):
             for (_prepare, store), place, value in reversed(list(zip(prepared, places, given))):  # in Lua's order
                 store(frame, place, value)
         return run
-
-    def _target(self, node, value):
-        """Return the closure that gives a variable or a field the value of an expression."""
-        machine, line = self.machine, node.line
-        if node.kind == "index":
-            table, key, owner = self.expression(node.parts[0]), self.expression(node.parts[1]), node.parts[0]
-
-            def run(frame):
-                place, field = table(frame), key(frame)
-                machine.set_index(place, field, value(frame), owner, line)
-            return run
-        prepare, store = self._prepared(node)
-        return lambda frame: store(frame, None, value(frame))
 
     def _prepared(self, node):
         """Return two functions: (frame) → the place of a variable or a field; (frame, place, value) sets it."""
@@ -268,24 +251,6 @@ class Compiler(Closures):
                 return body(frame) or ()
             return call
         return make
-
-
-def _setter(local):
-    """Return the function (frame, value) that declares a local."""
-    slot = local.slot
-    if local.is_captured:
-        def set_(frame, value):
-            frame[slot] = [value]
-    else:
-        def set_(frame, value):
-            frame[slot] = value
-    return set_
-
-
-def _setter_of(slot, make):
-    def run(frame):
-        frame[slot] = make(frame)
-    return run
 
 
 def _numbers(first, last, step=1, *, line):
