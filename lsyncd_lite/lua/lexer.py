@@ -24,7 +24,7 @@ _KEYWORDS = {word.encode(): word for word in KEYWORDS}
 _BLANK = re.compile(rb"[ \t\f\v\n]*")
 _TOKEN = re.compile(rb"""
     (?P<name>[A-Za-z_]\w*)
-  | (?P<number>0[xX](?:[pP][-+]?|[0-9a-fA-F.])*|\.?[0-9](?:[eE][-+]?|[0-9a-fA-F.])*)
+  | (?P<number>0[xX][0-9a-fA-F.]*(?:[pP][-+]?[0-9a-fA-F.]*)?|\.?[0-9][0-9a-fA-F.]*(?:(?<=[eE])[-+][0-9a-fA-F.]*)?)
   | (?P<quote>["'])
   | \[(?P<long>=*)\[
   | (?P<operator>\.\.\.|\.\.|==|~=|<=|>=|//|::|!=|&&|\|\||\+=|-=|\*=|\+\+|[-+*/%^\#<>=(){}\[\];:,.!])
