@@ -79,15 +79,11 @@ class Closures:
         """Return the closure of all values (tuple) of a call or ..."""
         self.cost += 1
         if node.kind == "vararg":
-            slot, is_cell = self._slot_of(self.function.varargs)
+            slot = self.function.varargs.slot
             return lambda frame: frame[slot]
         if node.kind == "call":
             return self._call_of(node, *node.parts)
         return self._method_of(node, *node.parts)
-
-    @staticmethod
-    def _slot_of(local):
-        return local.slot, local.is_captured
 
     def _list(self, nodes, line):
         """Return the closure of the values (a sequence) of expressions, all those of the last one."""

@@ -11,11 +11,7 @@ from lsyncd_lite.lua.tree import Local, name_of
 from lsyncd_lite.lua.values import LuaError
 
 
-class _Break:
-    """What a statement returns to end its loop."""
-
-
-BREAK = _Break()
+BREAK = object()  # what a statement returns to end its loop
 
 
 class Compiler(Closures):

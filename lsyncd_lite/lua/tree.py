@@ -31,7 +31,6 @@ _FRAME = 1024      # bytes of the stack: no release of Python takes as much for 
 # main: Function of the whole text, its body None where parsing ended early; comments: [(line, text as
 # bytes without its mark)]; errors: [(line, words)] in order
 Chunk = namedtuple("Chunk", "main comments errors")
-Chunk.body = property(lambda chunk: chunk.main.body)
 # depth: of the tree below it, itself included
 Node = namedtuple("Node", "kind line parts depth")
 # index: among the upvalues of its function
