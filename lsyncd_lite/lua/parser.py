@@ -193,6 +193,8 @@ class _Parser(Expressions):
         if token.kind not in ("name", "("):
             raise LuaError(mistakes.no_statement(before, token, self.open, self.lexer.rest_of_line(token), self.slashes), token.line)
         target = self.suffixed()
+        if self.token.kind == "," and target.kind in ("call", "method"):
+            raise LuaError("no comma stands behind a statement", self.token.line)
         if self.token.kind in ("=", ","):
             targets = [target]
             while self.accept(","):

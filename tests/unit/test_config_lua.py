@@ -332,3 +332,18 @@ def test_sections_tell_where_they_end_unless_they_come_from_elsewhere_and_lists_
 def test_the_format_of_lsyncd_1_is_named(text):
     (line,) = errors(text)
     assert line.startswith("F:1: this is XML, the format of lsyncd 1; ")
+
+
+@pytest.mark.parametrize("name, hint", [
+    ("True", "true is written in small letters"), ("Default", "default is written in small letters"), ("yes", "true and false are the words for it"),
+    ("Off", "true and false are the words for it"), ("null", "which is the word for it"), ("None", "which is the word for it")])
+def test_words_that_lua_has_otherwise_are_told(name, hint):
+    assert warnings("x = " + name) == ["F:1: %s was never given a value: it is nil (%s)" % (name, hint)]
+
+
+def test_a_sync_that_is_assigned_is_told():
+    assert errors("\nsync = {\ndefault.rsync, source = \"/a\", target = \"b\" }") == ["F:2: sync: allowed: sync{ … }, without \"=\""]
+
+
+def test_what_many_syncs_hold_is_counted():
+    assert "too much memory" in errors("local s = ('x'):rep(1000000) for i = 1, 1000 do sync{ default.rsync, source = s, target = 'b' } end")[0]

@@ -171,7 +171,8 @@ FOUND = [
     ("x = 1\nif a then\nx = 2\nEND", 4, 'END is no statement: "end" is written in small letters'),
     ("for a in b(c) {\n x()\nend", 3, '} is missing before end: it would close the { of line 1 (or line 1 should have "do" for {)'),
     ("for a in b do\n x{ y = 1 }\n}", 3, 'this } closes nothing, and end closes the "for" of line 1'),
-    ("if a then\n x{},\nend", 3, "a value is missing before end (or the comma before it is one too many)"),
+    ("if a then\n x{},\nend", 2, "no comma stands behind a statement"),
+    ("x(1,\n)", 2, "a value is missing before ) (or the comma before it is one too many)"),
 
     ("for i = 1, 2 do continue end", 1, "continue is not of Lua: put the rest of the loop in if … then … end"),
     ("\n# it's a comment\n", 2, "a comment begins with --, not with #"),
