@@ -1,4 +1,4 @@
-"""The tree of a text of Lua. Pure data.
+"""The tree of a text of Lua, what its nodes are called in errors, and how deep they may be.
 
 Names are resolved in it: a Local has a slot in the frame of its function; what an inner function uses
 of an outer one is an Upvalue.
