@@ -47,6 +47,14 @@ class Closures:
 
     _local = _upvalue = _variable
 
+    def test(self, node):
+        """Return the closure of a value that is asked whether it is there: nobody wonders that a global is not."""
+        if node.kind != "global":
+            return self.expression(node)
+        get, name = self.globals.get, node.parts[0]
+        self.cost += 1
+        return lambda frame: get(name)
+
     def _global(self, node, name):
         machine, globals_, line = self.machine, self.globals, node.line
 
@@ -191,7 +199,7 @@ class Closures:
     # Operators
 
     def _and(self, _node, left, right):
-        left, right = self.expression(left), self.expression(right)
+        left, right = self.test(left), self.expression(right)
 
         def run(frame):
             value = left(frame)
@@ -199,7 +207,7 @@ class Closures:
         return run
 
     def _or(self, _node, left, right):
-        left, right = self.expression(left), self.expression(right)
+        left, right = self.test(left), self.expression(right)
 
         def run(frame):
             value = left(frame)
@@ -207,7 +215,7 @@ class Closures:
         return run
 
     def _not(self, _node, operand):
-        operand = self.expression(operand)
+        operand = self.test(operand)
 
         def run(frame):
             value = operand(frame)
@@ -234,7 +242,7 @@ class Closures:
 
     def _compare(self, node, sign, left, right):
         machine, line, nodes = self.machine, node.line, (left, right)
-        left, right = self.expression(left), self.expression(right)
+        left, right = self.test(left), self.test(right)
         if sign == "==":
             return lambda frame: machine.equal(left(frame), right(frame), line)
         if sign == "~=":

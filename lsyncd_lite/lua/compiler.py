@@ -66,7 +66,7 @@ class Compiler(Closures):
         return lambda frame: tuple(many(frame))
 
     def _do_if(self, _node, clauses, otherwise):
-        rows = [(self.expression(condition), self.block(body)) for condition, body in clauses]
+        rows = [(self.test(condition), self.block(body)) for condition, body in clauses]
         last = self.block(otherwise)
 
         def run(frame):

@@ -282,7 +282,13 @@ def test_long_rows_are_no_error():
 def test_globals_that_were_never_set_are_told():
     found = []
     run("local a = x\nb = nil\nlocal c = b\nc = (y or {}).z\nx = 1 a = x", unknown=lambda name, line: found.append((name, line)))
-    assert found == [(b"x", 1), (b"y", 4)]
+    assert found == [(b"x", 1)]
+
+
+def test_a_global_that_is_only_asked_for_is_not_told():
+    found = []
+    run("DEBUG = DEBUG or 5 if OTHER then end local a = not MORE, ONE == nil, (TWO and THREE)\nlocal b = FOUR", unknown=lambda name, line: found.append((name, line)))
+    assert found == [(b"FOUR", 2)]
 
 
 def test_tables_remember_lines():
