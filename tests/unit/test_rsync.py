@@ -362,6 +362,13 @@ def argvs(**keys):
     return [job.argv for job in jobs]
 
 
+@pytest.mark.parametrize("table", [{"update": True}, {"_extra": ("-u",)}, {"_extra": ("--update",)}])
+def test_with_update_what_is_newer_by_less_than_two_seconds_is_left_alone(table):
+    made = mode(rsync=table)
+    for job in made.plan([(b"f", FRESH), (b"d/f", FRESH)], Source(TREE), SETTLED, WALL) + made.plan([(b"", WHOLE)], Source(TREE), SETTLED, WALL):
+        assert b"--modify-window=0" in job.argv and b"--modify-window=-1" not in job.argv and not by_content(job)
+
+
 @pytest.mark.parametrize("table, expected", [
     ({}, [b"-lst"]),
     ({"links": False, "times": False, "protect_args": False}, []),
