@@ -50,6 +50,8 @@ _CONNECT_TIMEOUT = b"--contimeout=60"
 
 _TOLD = 300  # bytes of what rsync says that go into the status
 
+_WRITTEN = 0.01  # seconds from the last write of a file to its rename, at most; no rsync is as fast
+
 # A name that no source holds.
 _NOTHING = b".probe-\001"
 
@@ -358,8 +360,13 @@ class _Plan:
             return _put(self._plain, place)
         if facts.st_nlink > 1 and mode.config.rsync.hard_links:
             self._linked = True
-        # What arrives from the other side is as old as it was there: by content, it would go back over what is as new to the second.
-        again = marks & FRESH and not self._mode.updates and not self._settled < facts.st_mtime <= self._wall
+        if mode.updates:
+            # By content, what arrives from the other side would go back over what is as new there to the second. So only what was
+            # written here (who receives sets the time, which leaves a later ctime), where the target may have been given
+            # another version of that second. (infinite // 1 is equal to nothing)
+            again = marks & FRESH and facts.st_ctime - facts.st_mtime < _WRITTEN and facts.st_mtime // 1 == self._settled // 1
+        else:
+            again = marks & FRESH and not self._settled < facts.st_mtime <= self._wall
         if mode.config.batchSizeLimit is not None and facts.st_size > mode.config.batchSizeLimit:
             self._large.append(([place], [], again))
             return self._large[-1][1]
