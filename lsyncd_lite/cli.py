@@ -58,7 +58,7 @@ def parse(arguments):
         if equals:
             rest.insert(0, value)
         if len(rest) < len(metavars) or equals and len(metavars) != 1:
-            raise ConfigError(["option -%s: allowed: -%s %s" % (name, name, " ".join(metavars))])
+            raise ConfigError(["option -%s: allowed: %s" % (name, " ".join(["-" + name, *metavars]))])
         values = [rest.pop(0) for _metavar in metavars]
         value = values[0] if len(values) == 1 else tuple(values) or "yes"
         if name in PAIRS:
@@ -321,7 +321,14 @@ def _defect(error):
 
 
 def _say(text, fd=1):
-    """Print text, which may hold any bytes; return 0."""
-    with open(fd, "wb", closefd=False) as stream:
-        stream.write(to_bytes(text) + b"\n")
+    """Print text, which may hold any bytes; return 0. Raises Fatal, or BrokenPipeError where nobody reads any more."""
+    try:
+        with open(fd, "wb", closefd=False) as stream:
+            stream.write(to_bytes(text) + b"\n")
+    except OSError as error:
+        if fd == 1:
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise Fatal("cannot write the output: %s" % reason(error)) from None
+        # else nobody is left to tell
     return 0

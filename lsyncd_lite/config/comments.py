@@ -23,7 +23,7 @@ def placed(reading):
             place = index, TITLE if entry.key == "name" else number
             begins.setdefault(entry.line, place)
             if entry.last is not None:
-                spans.setdefault((entry.line, entry.last), place)
+                spans.setdefault((entry.first or entry.line, entry.last), place)
     begins.pop(None, None)
     lines, found = sorted(begins), {}
     for line, text in reading.comments:

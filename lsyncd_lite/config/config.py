@@ -136,16 +136,19 @@ class _Builder:
         return list(first.values())
 
     def _rivals(self, syncs):
-        """Warn of syncs that delete each other's files."""
-        for number, sync in enumerate(syncs):
-            for other in syncs[number + 1:]:
-                nested = sync.local and other.local and (
-                    below(other.target.rstrip(b"/"), sync.target.rstrip(b"/")) is not None
-                    or below(sync.target.rstrip(b"/"), other.target.rstrip(b"/")) is not None)
-                if (nested or sync.target == other.target) and (sync.delete or other.delete) and not (
-                        sync.mode in _ANY_TARGET or other.mode in _ANY_TARGET):
+        """Warn of syncs that delete each other's files: where many have one place, of each and one that deletes, if any."""
+        mirrors = [(number, sync.target.rstrip(b"/") if sync.local else sync.target)
+                   for number, sync in enumerate(syncs) if sync.mode not in _ANY_TARGET]
+        chosen = {}
+        for number, place in sorted(mirrors, key=lambda mirror: not syncs[mirror[0]].delete):
+            chosen.setdefault(place, number)
+        for number, place in mirrors:
+            above = [place[:at] for at in range(1, len(place)) if place[at:at + 1] == b"/"] if syncs[number].local else []
+            for other in [chosen[name] for name in (*above, place) if name in chosen and chosen[name] != number]:
+                first, second = syncs[min(number, other)], syncs[max(number, other)]
+                if first.delete or second.delete:
                     self.warnings.append("sync %s and sync %s share the target %s: each deletes what the other sends"
-                                         % (show(sync.name), show(other.name), show(other.target)))
+                                         % (show(first.name), show(second.name), show(syncs[number].target)))
 
     def _values(self, kind, entries):
         """Return {key: checked value} of the entries that are right; the others are findings."""

@@ -12,6 +12,7 @@ from lsyncd_lite.paths import show, to_text
 
 DEFAULT = 0  # the line of what nobody has written: lsyncd's own defaults
 _DEEPEST = 50
+_COPIES = 4  # of a text, on its way to a checked value
 
 
 class Merge:
@@ -22,7 +23,7 @@ class Merge:
         self.table = Table()
         self.findings = []
         self.doubts = []
-        self.modes = []  # of default's, that were named (each once)
+        self.modes = {}  # of default's, that were named → line
         self._meter = meter
         self._kind = kind
         self._known = settings.scope(kind)
@@ -33,11 +34,12 @@ class Merge:
         if any(table is other for other in self._open) or len(self._open) > _DEEPEST:
             raise LuaError("a table holds itself, or others too deeply: nothing can inherit that", line)
         result = self.table if result is None else result
-        if _is_mode(table) and not any(map(_is_mode, self._open)) and to_text(table.get(b"mode")) not in self.modes:
-            self.modes.append(to_text(table.get(b"mode")))
+        if _is_mode(table) and not any(map(_is_mode, self._open)):
+            self.modes.setdefault(to_text(table.get(b"mode")), line)
         self._open.append(table)
         items = table.items()
         self._meter.step(5 + len(items))
+        self._meter.take(sum(_COPIES * len(part) for item in items for part in item if isinstance(part, bytes)))
         numbered = self._is_numbered(path)
         if not numbered:
             self._holes(table, line, path, items)
@@ -67,16 +69,16 @@ class Merge:
             self.doubts.append((place, "%s: item %d of its list is nil: was it ever given a value?" % (name, first)))
 
     def _is_numbered(self, path):
-        """Tell whether numbers are names in a table, as in exitcodes."""
+        """Tell whether numbers are names in a table, as in exitcodes, and in what older releases had."""
         key = self._known.get(path[:-1])
-        return key is not None and key.kind is settings.EXITCODES
+        return path.endswith("ExitCodes.") or key is not None and key.kind is settings.EXITCODES
 
     def _set(self, result, key, value, line, path):
         given = result.get(key)
         name = path + _text(key)
         if isinstance(value, Table):
             if given is None:
-                given = Table(line, last_of(value, line))
+                given = Table(value.line, value.last)
                 result.set(key, given, line)
             if isinstance(given, Table):
                 self.add(value, line, given, name + ".")
@@ -84,7 +86,7 @@ class Merge:
             result.set(key, value, line)
         elif result.line_of(key) == DEFAULT != line and given != value and name != "mode" and not any(map(_is_mode, self._open)):
             self.doubts.append((line, "%s: does not count, as in lsyncd: default%s, which has one, is named before this table; name this one first"
-                                % (show(name), "".join("." + mode for mode in self.modes[:1]))))
+                                % (show(name), "".join("." + mode for mode in list(self.modes)[:1]))))
 
 
 def last_of(table, line):
@@ -162,7 +164,7 @@ class Entries:
                 self.findings.append((table.line_of(key) or outer, "%s: a function stands in its list; allowed: texts and numbers" % show(name)))
             elif type(key) is int:
                 items.append(_plain(value))
-        self._take(name, items, outer, table.last)
+        self._take(name, items, outer, table)
 
     def _scalar(self, name, row, value, line):
         if callable(value):
@@ -172,10 +174,20 @@ class Entries:
         elif name in settings.TABLES:
             self.findings.append((line, "%s: allowed: a table, as in %s = { KEY = VALUE }" % (name, name)))
         elif value is not False or row is None or _allows(row, False):  # else it says that the key is not set
-            if row is not None and row.kind is settings.BOOL and value is not False and _allows(row, _plain(value)) and not settings.parse(row, _plain(value)):
-                self.doubts.append((line, "%s: %s is false here, and true for lsyncd, as every text and number; write %s = false"
-                                    % (name, show(_text(value)), name.rpartition(".")[2])))
+            if row is not None and not isinstance(value, bool):
+                self._differences(name, row, value, line)
             self._take(name, _plain(value), line)
+
+    def _differences(self, name, row, value, line):
+        """Tell of a text or a number that means something else to lsyncd."""
+        key, words = name.rpartition(".")[2], show(_text(value))
+        means = settings.parse(row, _plain(value)) if row.kind in (settings.BOOL, settings.DELETE) and _allows(row, _plain(value)) else None
+        if row.kind is settings.DELETE and means is True:
+            self.findings.append((line, "%s: %s is a text, for which lsyncd deletes nothing; write %s = true, or false" % (name, words, key)))
+        elif row.kind is settings.BOOL and means is False:
+            self.doubts.append((line, "%s: %s is false here, and true for lsyncd, as every text and number; write %s = false" % (name, words, key)))
+        elif name.endswith("._extra"):
+            self.doubts.append((line, "%s: is a text, which lsyncd passes over, and one argument here; write %s = { … }" % (name, key)))
 
     def _stray(self, prefix, value, line):
         words = show(_text(value)) if not prefix else "a " + type_name(value)  # it may be an option that holds a secret
@@ -183,8 +195,8 @@ class Entries:
         hint = ", further arguments in %s_extra = { … }" % prefix if prefix + "_extra" in self._known else ""
         self.findings.append((line, "%s stands in %s; allowed: KEY = VALUE, or a table to inherit from%s" % (words, where, hint)))
 
-    def _take(self, name, raw, line, last=None):
-        self.found.append(Entry(name, raw, "%s:%d: %s" % (self._filename, line, show(name)), line=line, last=last))
+    def _take(self, name, raw, line, table=Table()):
+        self.found.append(Entry(name, raw, "%s:%d: %s" % (self._filename, line, show(name)), line=line, first=table.line, last=table.last))
 
 
 def _allows(row, raw):

@@ -11,7 +11,7 @@ from lsyncd_lite.config import inherit, older, settings
 from lsyncd_lite.config.section import Entry, Reading, Section
 from lsyncd_lite.lua import evaluator, library, parser
 from lsyncd_lite.lua.arguments import text_of
-from lsyncd_lite.lua.values import LuaError, Meter, Table
+from lsyncd_lite.lua.values import LuaError, Meter, Table, TooMuch
 from lsyncd_lite.paths import show, to_bytes, to_text
 
 _WAY = "see lsyncd-lite.conf(5)"
@@ -32,8 +32,14 @@ _MODES = {"rsync": ("delay", "delete", "rsync.binary", "rsync.links", "rsync.pro
           "rsyncssh": ("delay", "maxProcesses", "ssh.binary"),
           "direct": ("delay", "delete", "maxProcesses")}
 _INHERITED = ("delay", "init", "maxDelays", "maxProcesses")  # of what stands in the table of default itself
-_ROOM = 500  # bytes of an entry, about
+_SYNC = 100  # steps that a sync takes as long as, about
 _STEPS = 20  # of the evaluation, that what is done with an entry takes as long as, about
+
+
+# What is written in small letters; and what looks like a value of Lua
+_SMALL = ("settings", "sync", "default", "true", "false", "nil", "ipairs", "pairs")
+_BOOLEANS = {"yes": " (true and false are the words for it)", "no": " (true and false are the words for it)", "on": " (true and false are the words for it)",
+             "off": " (true and false are the words for it)", "null": " (which is the word for it)", "none": " (which is the word for it)"}
 
 
 def read(text, filename):
@@ -106,14 +112,28 @@ class _Reader:
             self._assigned(names)
         except LuaError as error:
             self._errors.append(self._line(error.line, error.words))
+            if isinstance(error, TooMuch):  # whoever checks what there is by then has no end, either
+                self._sections.clear()
         lines = [self._settings.line_of(key) for key, _value in self._settings.items()]
         self._errors += [self._line(*finding) for finding in self._settings.findings]
+        self._one_at_a_time()
         if self._settings.line is not None or lines:
             line = min(line for line in (self._settings.line, *lines) if line)
             self._sections.insert(0, self._section("settings", self._settings, line, self._settings.last))
 
+    def _one_at_a_time(self):
+        """Tell of actions that lsyncd runs side by side because settings allow that for all syncs together."""
+        most = self._settings.get(b"maxProcesses")
+        for section in self._sections:
+            own = {entry.key: entry.raw for entry in section.entries}
+            if own["mode"] == "exec" and "maxProcesses" not in own and most not in (None, False, 1):
+                self._warnings.append(self._line(section.line, "sync: runs one action at a time here; maxProcesses of settings is no more "
+                                                               "than a limit for all syncs, so write maxProcesses = … in this one, too"))
+
     def _unknown(self, name, line):
-        self._warnings.append(self._line(line, "%s was never given a value: it is nil" % show(name)))
+        small = show(name).lower()
+        hint = " (%s is written in small letters)" % small if small in _SMALL and small != show(name) else _BOOLEANS.get(small, "")
+        self._warnings.append(self._line(line, "%s was never given a value: it is nil%s" % (show(name), hint)))
 
     def _said(self, words, line):
         self._warnings.append(self._line(line, "print: %s" % words))
@@ -125,7 +145,9 @@ class _Reader:
         return ()
 
     def _assigned(self, names):
-        """Take the table of `settings = { … }`, as lsyncd 2.0 had it."""
+        """Take the table of `settings = { … }`, as lsyncd 2.0 had it; `sync = { … }` was never right."""
+        if not callable(names.get(b"sync")):
+            raise LuaError("sync: allowed: sync{ … }, without \"=\"", names.line_of(b"sync"))
         table, line = names.get(b"settings"), names.line_of(b"settings")
         if table is self._settings:
             return
@@ -139,6 +161,7 @@ class _Reader:
     def _sync(self, machine, table=None, *others):
         """Note what a table is now, with all that it inherits; return that as a table."""
         line = machine.line
+        machine.meter.step(_SYNC)
         if not isinstance(table, Table) or others:
             raise LuaError("sync: allowed: a table, as in sync{ default.rsync, source = …, target = … }")
         merge = inherit.Merge(machine.meter, "sync")
@@ -152,8 +175,7 @@ class _Reader:
             self._errors.append(self._line(line, "sync: inherits from %s; allowed: one of them" % " and ".join("default." + name for name in merge.modes)))
         found = merge.table
         mode = self._mode(found, line)
-        section = self._section("sync", found, line, inherit.last_of(table, line), mode or "exec", table.line_of(1) or line)
-        machine.meter.take(_ROOM * len(section.entries))
+        section = self._section("sync", found, line, inherit.last_of(table, line), mode or "exec", next(iter(merge.modes.values()), table.line_of(1) or line))
         machine.meter.step(_STEPS * len(section.entries))
         if mode is not None:
             self._sections.append(section)

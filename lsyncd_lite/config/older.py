@@ -13,16 +13,12 @@ _RENAMED = {
     "statusIntervall": "statusInterval",  # of lsyncd 2.0
     "rsyncBinary": "rsync.binary",
     "sshBinary": "ssh.binary",
-    "rsyncPath": "rsync.rsync_path",
-    "tempDir": "rsync.temp_dir",
-    "passwordFile": "rsync.password_file",
     "bwlimit": "rsync.bwlimit",
 }
 
 # What held options of rsync, and of ssh, as they are on its command line.
-_OF_RSYNC = ("rsyncOps", "rsyncOpts", "rsyncOptions", "rsyncParams", "rsync.rsyncOps", "rsync.rsyncOpts", "rsync.ops", "rsync.opts",
-             "rsync.options", "rsync.params")
-_OF_SSH = ("sshOps", "sshOpts", "sshOptions", "ssh.ops", "ssh.opts", "ssh.params")
+_OF_RSYNC = ("rsyncOps", "rsyncOpts", "rsync.rsyncOps", "rsync.rsyncOpts")
+_OF_SSH = ("sshOps", "sshOpts")
 
 # What means nothing here: (the words of a warning).
 _LEFT_OUT = {
@@ -40,6 +36,7 @@ _REFUSED = {
 # Letters of rsync(1) that take a value, and its key here.
 _WITH_VALUE = {"e": "rsync.rsh", "T": "rsync.temp_dir", "f": None, "B": None, "M": None, "@": None}
 _DROPPED = ("-r", "--recursive", "--delete")  # what lsyncd adds itself, and so do we
+_LONGEST = 4096  # characters of a text of options: shlex is slow
 # What lsyncd's own options would have set, and these texts stood in place of.
 _REPLACED = ("rsync.links", "rsync.times")
 
@@ -85,7 +82,7 @@ class _Change:
     def carry_over(self, entry):
         """Take an Entry of any other key as what it is today."""
         name, base = entry.key, entry.key.partition(".")[0]
-        if base in _REFUSED or base == "recursive":
+        if base in _REFUSED:
             self._refuse(entry, base)
         elif base in _LEFT_OUT and (base != "log" or self._kind == "settings"):
             self._once(base, entry, _LEFT_OUT[base])
@@ -120,16 +117,9 @@ class _Change:
         return entry.raw is not True  # what is renamed is always renamed on the target, too
 
     def _refuse(self, entry, base):
-        if base != "recursive":
-            words = _REFUSED[base]
-        elif entry.raw is False:
-            words = "what is below the source is always mirrored; write exclude = { \"/*/\" } to leave out its directories"
-        else:
-            self._once(base, entry, "is left out: what is below the source is always mirrored")
-            return
         if base not in self._told:
             self._told.add(base)
-            self.findings.append("%s: %s" % (self._where(entry, base), words))
+            self.findings.append("%s: %s" % (self._where(entry, base), _REFUSED[base]))
 
     def _rename(self, entry):
         """Take what is a key but for its capitals and hyphens; what is none goes on to be called unknown."""
@@ -183,7 +173,7 @@ class _Change:
         if isinstance(entry.raw, list) and not any(isinstance(item, bool) for item in entry.raw):
             return [str(item) for item in entry.raw if item != ""]
         try:
-            if isinstance(entry.raw, str):
+            if isinstance(entry.raw, str) and len(entry.raw) <= _LONGEST:
                 return shlex.split(entry.raw)
         except ValueError:
             pass  # a quotation that does not end

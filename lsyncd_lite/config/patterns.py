@@ -15,8 +15,8 @@ CVS_EXCLUDE = (b"RCS SCCS CVS CVS.adm RCSLOG cvslog.* tags TAGS .make.state .nse
 
 def rules(values, places, files):
     """Return the rules of a sync in the order in which the first match decides."""
-    found = [("-", to_bytes(pattern), places["exclude"]) for pattern in values.get("exclude", ())]
-    found += [("-", to_bytes(line), where) for line, where in _file("excludeFrom", values, places, files)]
+    found = [_excluded(pattern, places["exclude"], files) for pattern in values.get("exclude", ())]
+    found += [_excluded(line, where, files) for line, where in _file("excludeFrom", values, places, files)]
     given = [(line, places.get("filter")) for line in values.get("filter", ())]
     for line, where in given + _file("filterFrom", values, places, files):
         sign, blank, pattern = line[:1], line[1:2], line[2:]
@@ -43,6 +43,14 @@ def _lines_of(filename, where, files):
     text = "" if content is None else text_of(content)
     return [(line, "%s:%d" % (show(filename), number)) for number, line in enumerate(text.split("\n"), 1)
             if line.strip() and line[0] not in "#;"]
+
+
+def _excluded(pattern, where, files):
+    """Return the rule for what is excluded; warn of what only rsync would take for a rule of its own."""
+    if pattern[:2] in ("+ ", "- ") or pattern == "!":
+        files.warnings.append("%s: %s is a pattern here, whose first character belongs to the name; rules like this stand in filter"
+                              % (where, files.shown(where, pattern)))
+    return "-", to_bytes(pattern), where
 
 
 def of_rsync(rsync, places, files):

@@ -105,13 +105,7 @@ def power(left, right):
         return math.copysign(math.inf, left) if right % 2 == 1 else math.inf
 
 
-def _shift_left(value, count):
-    if count < 0:
-        return (value & 0xFFFFFFFFFFFFFFFF) >> -count if count > -64 else 0
-    return value << count if count < 64 else 0
-
-
-# operator → (function of integers or None, function of floats or None); the first one's result is wrapped
+# operator → (function of integers or None, function of floats); the first one's result is wrapped
 OPERATORS = {
     "+": (operator.add, operator.add),
     "-": (operator.sub, operator.sub),
@@ -120,11 +114,6 @@ OPERATORS = {
     "%": (operator.mod, _remainder),
     "/": (None, divide),
     "^": (None, power),
-    "&": (operator.and_, None),
-    "|": (operator.or_, None),
-    "~": (operator.xor, None),
-    "<<": (_shift_left, None),
-    ">>": (lambda value, count: _shift_left(value, -count), None),
 }
 NUMBERS = (int, float)
 
@@ -132,23 +121,15 @@ NUMBERS = (int, float)
 def calculate(sign, left, right):
     """Return `left sign right` of any values. Raises LuaError without names and line where there is none."""
     whole, broken = OPERATORS[sign]
-    if broken is None:
-        return wrap(whole(_bits(sign, left), _bits(sign, right)))
     if whole and type(left) is int and type(right) is int:
         if not right and sign in ("//", "%"):
             raise LuaError("%d %s 0 has no result: integers cannot be divided by zero" % (left, sign))
         return wrap(whole(left, right))
     numbers = to_float(left), to_float(right)
     if None in numbers:
-        raise LuaError("arithmetic (%s) is not possible with %s" % (sign, described(left if numbers[0] is None else right)))
+        comment = " (a comment begins with --)" if sign == "//" else ""
+        raise LuaError("arithmetic (%s) is not possible with %s%s" % (sign, described(left if numbers[0] is None else right), comment))
     return broken(*numbers)
-
-
-def _bits(sign, value):
-    number = to_integer(value)
-    if number is None:
-        raise LuaError("%s is not possible with %s: it needs integers" % (sign, described(value)))
-    return number
 
 
 def described(value):
@@ -166,8 +147,3 @@ def negative(value):
     if number is None:
         raise LuaError("arithmetic (-) is not possible with %s" % described(value))
     return -number
-
-
-def complement(value):
-    """Return ~value of any value. Raises LuaError as `calculate` does."""
-    return ~_bits("~", value)

@@ -7,7 +7,7 @@ are such cells.
 
 import operator
 
-from lsyncd_lite.lua.arithmetic import LARGEST, OPERATORS, SMALLEST, wrap
+from lsyncd_lite.lua.tree import name_of
 from lsyncd_lite.lua.values import LuaError, Table
 from lsyncd_lite.paths import show
 
@@ -24,6 +24,7 @@ class Closures:
         self.globals = globals_
         self.cost = 0         # steps of the statement that is being made
         self.function = None  # the Function whose body is being made
+        self.field = None     # the node of the field without a key that is being made
 
     def expression(self, node):
         """Return the closure of one value."""
@@ -56,26 +57,6 @@ class Closures:
             return value
         return run
 
-    def _name(self, node):
-        """Return what the program calls a value, for errors, or None."""
-        if node.kind == "parens":
-            return self._name(node.parts[0])
-        if node.kind == "global":
-            return show(node.parts[0])
-        if node.kind in ("local", "upvalue"):
-            return show(node.parts[0].name)
-        if node.kind == "index":
-            owner, key = self._name(node.parts[0]), node.parts[1]
-            if key.kind == "constant" and isinstance(key.parts[0], bytes):
-                return "field %s%s" % (show(key.parts[0]), " of " + owner if owner else "")
-            return "a field of " + owner if owner else None
-        if node.kind == "call":
-            name = self._name(node.parts[0])
-            return "the result of " + name if name else None
-        if node.kind == "method":
-            return "the result of " + show(node.parts[1])
-        return None
-
     # Values
 
     def _constant(self, _node, value):
@@ -98,15 +79,11 @@ class Closures:
         """Return the closure of all values (tuple) of a call or ..."""
         self.cost += 1
         if node.kind == "vararg":
-            slot, is_cell = self._slot_of(self.function.varargs)
+            slot = self.function.varargs.slot
             return lambda frame: frame[slot]
         if node.kind == "call":
             return self._call_of(node, *node.parts)
         return self._method_of(node, *node.parts)
-
-    @staticmethod
-    def _slot_of(local):
-        return local.slot, local.is_captured
 
     def _list(self, nodes, line):
         """Return the closure of the values (a sequence) of expressions, all those of the last one."""
@@ -132,15 +109,13 @@ class Closures:
 
     def _table(self, node, fields, end):
         machine, line, rows = self.machine, node.line, []
-        for at, key, value in fields[:-1]:
-            rows.append((at, key and self.expression(key), self.expression(value)))
         rest = last = None
-        if fields:
-            rest_line, key, value = fields[-1]
-            if key is None and is_open(value):
-                rest, last = self._list([value], rest_line), rest_line
+        for at, key, value in fields:
+            self.field = value if key is None else None
+            if key is None and is_open(value) and len(rows) == len(fields) - 1:
+                rest, last = self._list([value], at), at
             else:
-                rows.append((rest_line, key and self.expression(key), self.expression(value)))
+                rows.append((at, key and self.expression(key), self.expression(value)))
         size = 200 + 100 * len(rows)
 
         def run(frame):
@@ -166,22 +141,21 @@ class Closures:
         return run
 
     def _index(self, node, table, key):
-        machine, line, name = self.machine, node.line, self._name(table)
-        field = key.parts[0] if key.kind == "constant" and isinstance(key.parts[0], bytes) else None
+        machine, line, owner = self.machine, node.line, table
         table, is_constant, key = self.expression(table), key.kind == "constant", self.expression(key)
 
         def run(frame):
             value, at = table(frame), key(frame)
             if not is_constant and type(at) is bytes and len(at) > LONG:  # two of them may have to be compared
                 machine.step(len(at) // LONG, line)
-            return value.get(at) if type(value) is Table else machine.index(value, at, name, field, line)
+            return value.get(at) if type(value) is Table else machine.index(value, at, owner, line, is_constant)
         return run
 
     # Calls and functions
 
     def _call_of(self, node, callee, arguments):
         machine, line, begin = self.machine, node.line, callee.line
-        name, names = self._name(callee), [self._name(value) for value in arguments]
+        is_field = self.field is node and callee.kind == "global" and arguments and arguments[0].kind in ("constant", "table")
         function, many = self.expression(callee), self._list(arguments, line)
 
         def run(frame):
@@ -189,30 +163,29 @@ class Closures:
             values = many(frame)
             machine.line = line
             if not callable(called):
-                raise machine.not_called(called, name, line, begin)
+                raise machine.not_called(called, name_of(callee), line, begin, is_field)
             try:
                 return called(machine, *values)
             except LuaError as error:
-                raise machine.refused(error, names, values, line)
+                raise machine.refused(error, arguments, values, line)
         return run
 
     def _method_of(self, node, target, method, arguments):
         machine, line, begin = self.machine, node.line, target.line
-        name, names = self._name(target), [None, *(self._name(value) for value in arguments)]
-        shown = "method %s%s" % (show(method), " of " + name if name else "")
-        target, many = self.expression(target), self._list(arguments, line)
+        owner, many = self.expression(target), self._list(arguments, line)
 
         def run(frame):
-            value = target(frame)
-            called = value.get(method) if type(value) is Table else machine.index(value, method, name, None, line)
+            value = owner(frame)
+            called = value.get(method) if type(value) is Table else machine.index(value, method, target, line)
             values = many(frame)
             machine.line = line
             if not callable(called):
-                raise machine.not_called(called, shown, line, begin)
+                name = name_of(target)
+                raise machine.not_called(called, "method %s%s" % (show(method), " of " + name if name else ""), line, begin)
             try:
                 return called(machine, value, *values)
             except LuaError as error:
-                raise machine.refused(error, names, (value, *values), line)
+                raise machine.refused(error, (None, *arguments), (value, *values), line)
         return run
 
     # Operators
@@ -242,50 +215,32 @@ class Closures:
         return run
 
     def _negative(self, node, operand):
-        machine, line, name, operand = self.machine, node.line, self._name(operand), self.expression(operand)
-        return lambda frame: machine.single("-", operand(frame), name, line)
-
-    def _complement(self, node, operand):
-        machine, line, name, operand = self.machine, node.line, self._name(operand), self.expression(operand)
-        return lambda frame: machine.single("~", operand(frame), name, line)
+        machine, line, value = self.machine, node.line, self.expression(operand)
+        return lambda frame: machine.negative(value(frame), operand, line)
 
     def _length(self, node, operand):
-        machine, line, name, operand = self.machine, node.line, self._name(operand), self.expression(operand)
-        return lambda frame: machine.length(operand(frame), name, line)
+        machine, line, value = self.machine, node.line, self.expression(operand)
+        return lambda frame: machine.length(value(frame), operand, line)
 
     def _concat(self, node, operands):
-        machine, line, names = self.machine, node.line, [self._name(operand) for operand in operands]
-        operands = [self.expression(operand) for operand in operands]
+        machine, line, values = self.machine, node.line, [self.expression(operand) for operand in operands]
         self.cost += len(operands)
-        return lambda frame: machine.concat([operand(frame) for operand in operands], names, line)
+        return lambda frame: machine.concat([value(frame) for value in values], operands, line)
 
     def _arithmetic(self, node, sign, left, right):
-        machine, line, names = self.machine, node.line, (self._name(left), self._name(right))
-        left, right, whole = self.expression(left), self.expression(right), OPERATORS[sign][0]
-        if sign not in ("+", "-", "*"):
-            return lambda frame: machine.calculate(sign, left(frame), right(frame), names, line)
-
-        def run(frame):
-            first, second = left(frame), right(frame)
-            kind = type(first)
-            if kind is type(second):
-                if kind is int:
-                    number = whole(first, second)
-                    return number if SMALLEST <= number <= LARGEST else wrap(number)
-                if kind is float:
-                    return whole(first, second)
-            return machine.calculate(sign, first, second, names, line)
-        return run
+        machine, line, nodes = self.machine, node.line, (left, right)
+        left, right = self.expression(left), self.expression(right)
+        return lambda frame: machine.calculate(sign, left(frame), right(frame), nodes, line)
 
     def _compare(self, node, sign, left, right):
-        machine, line, names = self.machine, node.line, (self._name(left), self._name(right))
+        machine, line, nodes = self.machine, node.line, (left, right)
         left, right = self.expression(left), self.expression(right)
         if sign == "==":
             return lambda frame: machine.equal(left(frame), right(frame), line)
         if sign == "~=":
             return lambda frame: not machine.equal(left(frame), right(frame), line)
         less = _COMPARISONS[sign]
-        return lambda frame: machine.compare(less, left(frame), right(frame), names, line)
+        return lambda frame: machine.compare(less, left(frame), right(frame), nodes, line)
 
 
 def is_open(node):

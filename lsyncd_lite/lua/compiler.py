@@ -7,15 +7,11 @@ operation in it. A call, besides, counts in the function that is called, and a l
 
 from lsyncd_lite.lua.arithmetic import LARGEST, SMALLEST, to_float, to_integer
 from lsyncd_lite.lua.closures import Closures, is_open
-from lsyncd_lite.lua.tree import Local, depth_of
+from lsyncd_lite.lua.tree import Local, name_of
 from lsyncd_lite.lua.values import LuaError
 
 
-class _Break:
-    """What a statement returns to end its loop."""
-
-
-BREAK = _Break()
+BREAK = object()  # what a statement returns to end its loop
 
 
 class Compiler(Closures):
@@ -23,12 +19,13 @@ class Compiler(Closures):
 
     def main(self, function):
         """Return the function (machine, *arguments) of a whole text."""
-        return self._function_maker(function, depth_of(function.body))([])
+        return self._function_maker(function)([])
 
     def block(self, statements):
         """Return the closure of a list of statements."""
         machine, meter, rows = self.machine, self.machine.meter, []
         for node in statements:
+            machine.line = node.line
             outer, self.cost = self.cost, 1
             run = getattr(self, "_do_" + node.kind.replace(" ", "_"))(node, *node.parts)
             rows.append((node.line, self.cost, run))
@@ -143,7 +140,7 @@ class Compiler(Closures):
         return run
 
     def _do_in(self, node, variables, values, body):
-        machine, line, name = self.machine, node.line, self._name(values[0])
+        machine, line, source = self.machine, node.line, values[0]
         values = self._list(values, line)
         turn, body, count = self._turn(node), self.block(body), len(variables)
         slots = [(local.slot, local.is_captured) for local in variables]
@@ -151,7 +148,7 @@ class Compiler(Closures):
         def run(frame):
             iterator, state, place = (*values(frame), None, None, None)[:3]
             if not callable(iterator):
-                raise machine.not_looped(iterator, name, line)
+                raise machine.not_looped(iterator, name_of(source), line)
             while True:
                 turn()
                 try:
@@ -169,11 +166,7 @@ class Compiler(Closures):
         return run
 
     def _do_declare(self, node, variables, values):
-        if len(variables) == len(values) == 1:
-            value, set_ = self.expression(values[0]), _setter(variables[0])
-            return lambda frame: set_(frame, value(frame))
-        values = self._list(values, node.line)
-        slots, blank = [(local.slot, local.is_captured) for local in variables], (None,) * len(variables)
+        values, slots, blank = self._list(values, node.line), [(local.slot, local.is_captured) for local in variables], (None,) * len(variables)
 
         def run(frame):
             for (slot, is_cell), value in zip(slots, (*values(frame), *blank)):
@@ -181,18 +174,18 @@ class Compiler(Closures):
         return run
 
     def _do_declare_function(self, _node, local, function):
-        slot, make = local.slot, self.expression(function)
-        if not local.is_captured:
-            return _setter_of(slot, make)
+        slot, is_cell, make = local.slot, local.is_captured, self.expression(function)
 
         def run(frame):
-            cell = frame[slot] = [None]
-            cell[0] = make(frame)
+            frame[slot] = [None] if is_cell else None
+            made = make(frame)
+            if is_cell:
+                frame[slot][0] = made
+            else:
+                frame[slot] = made
         return run
 
     def _do_assign(self, node, targets, values):
-        if len(targets) == len(values) == 1:
-            return self._target(targets[0], self.expression(values[0]))
         values = self._list(values, node.line)
         prepared = [self._prepared(target) for target in targets]
         blank = (None,) * len(targets)
@@ -200,30 +193,17 @@ class Compiler(Closures):
         def run(frame):  # all places are known before the first one changes
             places = [prepare(frame) for prepare, _store in prepared]
             given = (*values(frame), *blank)
-            for (_prepare, store), place, value in zip(prepared, places, given):
+            for (_prepare, store), place, value in reversed(list(zip(prepared, places, given))):  # in Lua's order
                 store(frame, place, value)
         return run
-
-    def _target(self, node, value):
-        """Return the closure that gives a variable or a field the value of an expression."""
-        machine, line = self.machine, node.line
-        if node.kind == "index":
-            table, key, name = self.expression(node.parts[0]), self.expression(node.parts[1]), self._name(node.parts[0])
-
-            def run(frame):
-                place, field = table(frame), key(frame)
-                machine.set_index(place, field, value(frame), name, line)
-            return run
-        prepare, store = self._prepared(node)
-        return lambda frame: store(frame, None, value(frame))
 
     def _prepared(self, node):
         """Return two functions: (frame) → the place of a variable or a field; (frame, place, value) sets it."""
         machine, line, kind = self.machine, node.line, node.kind
         if kind == "index":
-            table, key, name = self.expression(node.parts[0]), self.expression(node.parts[1]), self._name(node.parts[0])
+            table, key, owner = self.expression(node.parts[0]), self.expression(node.parts[1]), node.parts[0]
             return (lambda frame: (table(frame), key(frame)),
-                    lambda frame, place, value: machine.set_index(*place, value, name, line))
+                    lambda frame, place, value: machine.set_index(*place, value, owner, line))
         if kind == "global":
             name, globals_ = node.parts[0], self.globals
 
@@ -239,16 +219,16 @@ class Compiler(Closures):
                     frame[slot] = value
         return (lambda frame: None), store
 
-    def _function(self, node, function, _body):
-        return self._function_maker(function, node.depth)
+    def _function(self, _node, function, _body):
+        return self._function_maker(function)
 
-    def _function_maker(self, function, depth):
+    def _function_maker(self, function):
         """Return the closure that makes a function."""
         outer, self.function = self.function, function
         cost, self.cost = self.cost, 0
         body, machine = self.block(function.body), self.machine
         self.function, self.cost = outer, cost
-        count, size, levels, line = len(function.parameters), function.size, depth + 3, function.line
+        count, size = len(function.parameters), function.size
         cells = [local.slot for local in function.parameters if local.is_captured]
         sources = [source.slot if isinstance(source, Local) else outer.size + source.index for source in function.sources]
         has_rest = function.varargs is not None
@@ -259,36 +239,14 @@ class Compiler(Closures):
             upvalues = [outer_frame[slot] for slot in sources]
 
             def call(_machine, *arguments):
-                machine.enter(levels)
-                try:
-                    frame = [*arguments[:count], *(None,) * (size - min(len(arguments), count)), *upvalues]
-                    if has_rest:
-                        frame[count] = arguments[count:]
-                    for slot in cells:
-                        frame[slot] = [frame[slot]]
-                    return body(frame) or ()
-                finally:
-                    machine.depth -= levels
+                frame = [*arguments[:count], *(None,) * (size - min(len(arguments), count)), *upvalues]
+                if has_rest:
+                    frame[count] = arguments[count:]
+                for slot in cells:
+                    frame[slot] = [frame[slot]]
+                return body(frame) or ()
             return call
         return make
-
-
-def _setter(local):
-    """Return the function (frame, value) that declares a local."""
-    slot = local.slot
-    if local.is_captured:
-        def set_(frame, value):
-            frame[slot] = [value]
-    else:
-        def set_(frame, value):
-            frame[slot] = value
-    return set_
-
-
-def _setter_of(slot, make):
-    def run(frame):
-        frame[slot] = make(frame)
-    return run
 
 
 def _numbers(first, last, step=1, *, line):

@@ -6,16 +6,12 @@ that are not what is mostly there, and calls.
 
 import re
 
-from lsyncd_lite.lua.arithmetic import NUMBERS, calculate, complement, described, negative, to_text
+from lsyncd_lite.lua.arithmetic import NUMBERS, calculate, described, negative, to_text
 from lsyncd_lite.lua.closures import LONG
 from lsyncd_lite.lua.compiler import Compiler
-from lsyncd_lite.lua.tree import deep_python
+from lsyncd_lite.lua.tree import name_of, python_frames
 from lsyncd_lite.lua.values import LuaError, Table, type_name
 from lsyncd_lite.paths import show
-
-DEPTH = 2000    # levels of tree in all functions that have begun and not ended
-_FRAMES = 6000  # of Python, what that many need: two a level, and those of the library
-_CALL = 10      # levels that a call by the library counts as
 
 _ARGUMENT = re.compile("^bad argument #([0-9]{1,3}) ")  # how an error of the library begins that is about one
 
@@ -31,7 +27,6 @@ class Machine:
         self.meter = meter
         self.unknown = unknown
         self.line = None
-        self.depth = 0
         self.strings = None  # the methods of strings: a Table, or whatever else "string" was
 
     def run(self, chunk, globals_):
@@ -40,50 +35,34 @@ class Machine:
             line, words = chunk.errors[0]
             raise LuaError(words, line)
         self.strings = globals_.get(b"string")
-        return self._outermost(lambda: Compiler(self, globals_).main(chunk.main)(self))
-
-    def call(self, function, arguments, line=None):
-        """Return the results (tuple) of a function, for the library and for what a configuration has defined."""
-        if not callable(function):
-            raise LuaError("%s cannot be called" % _a(function), line)
-        before, self.line = self.line, self.line if line is None else line
-        try:
-            if self.depth:
-                return self._call(function, arguments)
-            return self._outermost(lambda: self._call(function, arguments))
-        finally:
-            self.line = before
-
-    def _call(self, function, arguments):
-        self.enter(_CALL)
-        try:
-            return function(self, *arguments)
-        except LuaError as error:
-            raise self._placed(error, self.line)
-        finally:
-            self.depth -= _CALL
-
-    def _outermost(self, function):
-        """Return what a function returns, which nothing of Lua is around."""
-        with deep_python(_FRAMES):
+        words = "nested too deeply"
+        with python_frames():
             try:
-                return function()
+                main = Compiler(self, globals_).main(chunk.main)
+                words = "calls itself too deeply: a recursion that does not end?"
+                return main(self)
             except LuaError as error:
                 raise self._placed(error, self.line)
             except RecursionError:
-                raise LuaError("calls itself too deeply", self.line) from None
+                raise LuaError(words, self.line) from None
+
+    def call(self, function, arguments):
+        """Return the results (tuple) of a function, for the library."""
+        if not callable(function):
+            raise LuaError("%s cannot be called" % _a(function))
+        line = self.line
+        try:
+            return function(self, *arguments)
+        except LuaError as error:
+            raise self._placed(error, line)
+        finally:
+            self.line = line
 
     @staticmethod
     def _placed(error, line):
         if error.line is None:
             error.line = line
         return error
-
-    def enter(self, levels):
-        """Count levels of a function that begins. Raises LuaError where it is too deep."""
-        if self.depth + levels > DEPTH:
-            raise LuaError("calls itself too deeply: a recursion that does not end?", self.line)
-        self.depth += levels
 
     # What costs
 
@@ -101,51 +80,52 @@ class Machine:
         except LuaError as error:
             raise self._placed(error, line)
 
-    # Operations. names: for errors, what the program calls its operands, or None
+    # Operations. node, nodes: for errors, what the values are in the tree, or None
 
-    def index(self, value, key, name, field, line):
+    def index(self, value, key, node, line, with_key=False):
         """Return value[key] of what is no plain Table."""
         if isinstance(value, Table):
             return value.get(key)
         if isinstance(value, bytes) and isinstance(self.strings, Table):
             return self.strings.get(key)
-        raise LuaError("%s: it cannot be indexed%s" % (_is(name, value), " (field %s)" % show(key) if field else ""), line)
+        field = " (field %s)" % show(key[:60]) if with_key and isinstance(key, bytes) else ""
+        raise LuaError("%s: it cannot be indexed%s" % (_is(name_of(node), value), field), line)
 
-    def set_index(self, value, key, new, name, line):
+    def set_index(self, value, key, new, node, line):
         """Set value[key] of any value."""
         self.take(100, line)
         if isinstance(key, bytes) and len(key) > LONG:
             self.step(len(key) // LONG, line)
         if not isinstance(value, Table):
-            raise LuaError("%s: it has no fields that could be set" % _is(name, value), line)
+            raise LuaError("%s: it has no fields that could be set" % _is(name_of(node), value), line)
         try:
             value.set(key, new, line)
         except LuaError as error:
             raise self._placed(error, line)
 
-    def calculate(self, sign, left, right, names, line):
-        """Return left sign right of values that are not two integers or two floats."""
+    def calculate(self, sign, left, right, nodes, line):
+        """Return left sign right of any values."""
         try:
             return calculate(sign, left, right)
         except LuaError as error:
-            error.words += _who(names, (left, right), _is_operand)
+            error.words += _who(nodes, (left, right), _is_operand)
             raise self._placed(error, line)
 
-    def single(self, sign, value, name, line):
-        """Return -value or ~value."""
+    def negative(self, value, node, line):
+        """Return -value."""
         try:
-            return negative(value) if sign == "-" else complement(value)
+            return negative(value)
         except LuaError as error:
-            error.words += _who((name,), (value,), _is_operand)
+            error.words += _who((node,), (value,), _is_operand)
             raise self._placed(error, line)
 
-    def length(self, value, name, line):
+    def length(self, value, node, line):
         """Return #value."""
         if isinstance(value, (bytes, Table)):
             return len(value)
-        raise LuaError("%s: it has no length" % _is(name, value), line)
+        raise LuaError("%s: it has no length" % _is(name_of(node), value), line)
 
-    def compare(self, less, left, right, names, line):
+    def compare(self, less, left, right, nodes, line):
         """Return less(left, right), which is < or <= or their opposites, of any values."""
         if isinstance(left, bytes) and isinstance(right, bytes):
             if len(left) > LONG:
@@ -154,7 +134,7 @@ class Machine:
         if type(left) in NUMBERS and type(right) in NUMBERS:
             return less(left, right)
         raise LuaError("%s cannot be compared with %s%s"
-                       % (_a(left), _a(right), _who(names, (left, right), lambda value: type(value) not in NUMBERS)), line)
+                       % (_a(left), _a(right), _who(nodes, (left, right), lambda value: type(value) not in NUMBERS)), line)
 
     def equal(self, left, right, line):
         """Return left == right."""
@@ -165,7 +145,7 @@ class Machine:
             self.step(len(left) // LONG, line)
         return left == right
 
-    def concat(self, values, names, line):
+    def concat(self, values, nodes, line):
         """Return the strings and numbers of a list as one string."""
         parts = []
         for value in values:
@@ -175,18 +155,20 @@ class Machine:
                 parts.append(to_text(value))
             else:
                 raise LuaError(".. is not possible with %s%s"
-                               % (_a(value), _who(names, values, lambda value: not isinstance(value, bytes) and type(value) not in NUMBERS)), line)
+                               % (_a(value), _who(nodes, values, lambda value: not isinstance(value, bytes) and type(value) not in NUMBERS)), line)
         size = sum(map(len, parts))
         self.take(size + 50, line)
         if size > LONG:
             self.step(size // LONG, line)
         return b"".join(parts)
 
-    def not_called(self, value, name, line, begin):
-        """Return the LuaError for a call of what is no function. begin: the line where the called one stands."""
+    def not_called(self, value, name, line, begin, is_field=False):
+        """Return the LuaError for a call of what is no function. begin: the line where the called one stands; is_field: KEY "…" or KEY { … }."""
         words = "%s: it cannot be called" % _is(name, value)
         if begin < line:
             words += " (is a comma missing at the end of line %d?)" % begin
+        elif is_field:
+            words += " (is = missing behind it?)"
         return LuaError(words, line)
 
     def not_looped(self, value, name, line):
@@ -196,15 +178,16 @@ class Machine:
             words += ": write ipairs(%s) or pairs(%s)" % (name or "…", name or "…")
         return LuaError(words, line)
 
-    def refused(self, error, names, arguments, line):
+    def refused(self, error, nodes, arguments, line):
         """Complete the error of a function of the library that was called in a line."""
         if error.line is not None:
             return error
         error.line = line
         found = _ARGUMENT.search(error.words)
-        index = int(found.group(1)) - 1 if found else len(names)
-        if index < min(len(names), len(arguments)) and names[index]:
-            error.words = "%s: %s" % (_is(names[index], arguments[index]), error.words)
+        index = int(found.group(1)) - 1 if found else len(nodes)
+        name = name_of(nodes[index]) if index < min(len(nodes), len(arguments)) else None
+        if name:
+            error.words = "%s: %s" % (_is(name, arguments[index]), error.words)
         return error
 
 
@@ -220,9 +203,10 @@ def _is_operand(value):
     return described(value) != "a number" and (not isinstance(value, bytes) or described(value) != "a string")
 
 
-def _who(names, values, is_wrong):
+def _who(nodes, values, is_wrong):
     """Return " (x is nil)" for the first value that is wrong, if it has a name, else ""."""
-    for name, value in zip(names, values):
+    for node, value in zip(nodes, values):
         if is_wrong(value):
+            name = name_of(node)
             return " (%s is %s)" % (name, _a(value)) if name else ""
     return ""

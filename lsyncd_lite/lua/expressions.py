@@ -10,14 +10,16 @@ from lsyncd_lite.lua.values import LuaError
 PRIORITIES = {
     "or": (1, 1), "and": (2, 2),
     "<": (3, 3), ">": (3, 3), "<=": (3, 3), ">=": (3, 3), "~=": (3, 3), "==": (3, 3), "!=": (3, 3),
-    "|": (4, 4), "~": (5, 5), "&": (6, 6), "<<": (7, 7), ">>": (7, 7), "..": (9, 9),  # a row of .. is one node
+    "..": (9, 9),  # a row of .. is one node
     "+": (10, 10), "-": (10, 10), "*": (11, 11), "/": (11, 11), "//": (11, 11), "%": (11, 11), "^": (14, 13),
 }
-UNARY = {"not": "not", "-": "negative", "#": "length", "~": "complement"}
+UNARY = {"not": "not", "-": "negative", "#": "length"}
 _UNARY_PRIORITY = 12
 _COMPARING = frozenset(("<", ">", "<=", ">=", "~=", "=="))
 _CONSTANTS = {"nil": None, "true": True, "false": False}
 _ARGUMENTS = frozenset(("(", "{", "string"))
+_HEADS = {"for": "do", "while": "do", "if": "then"}
+_MOST_FINDINGS = 50  # of a text
 
 
 class Expressions:
@@ -28,9 +30,8 @@ class Expressions:
         self.errors = []  # (line, words)
         self.main = self.function = Function(None, 1)
         self.main.varargs = self.main.declare(b"...")
-        self.before = self.token = Token("begin of file", None, 1, 0, 0, 1)
+        self.before = self.token = Token("begin of file", None, 1, 0, 0, 1, True, 0)
         self.ahead = []      # tokens behind self.token
-        self.level = 0       # of the grammar
         self.loops = 0       # around the statement, in its function
         self.open = []       # Openings that must be closed
         self.suspect = None  # what may be the reason if one is not
@@ -62,7 +63,7 @@ class Expressions:
 
     def begin(self):
         """Step over a token that opens something; return it."""
-        self.open.append(Opening(self.token.kind, self.token.line, self.lexer.indent(self.token)[0]))
+        self.open.append(Opening(self.token.kind, self.token.line, self.token.indent))
         return self.advance()
 
     def close(self, kind):
@@ -71,36 +72,33 @@ class Expressions:
         if self.token.kind != kind:
             line = self.before.last if self.token.kind == "end of file" else self.token.line
             raise LuaError(mistakes.unclosed(kind, self.token, opening, self.suspect), line)
-        indent, is_first = self.lexer.indent(self.token)
-        if is_first and indent < opening.indent:
+        if self.token.is_first and self.token.indent < opening.indent:
             self.suspect = "or it is the %s of line %d that is not closed: line %d stands too far to the left" % (
                 opening.word, opening.line, self.token.line)
         self.open.pop()
         return self.advance()
 
     def note(self, words, line=None):
-        """Keep a finding after which parsing goes on."""
-        self.errors.append((self.token.line if line is None else line, words))
+        """Keep a finding after which parsing goes on. Raises it as a LuaError where there are enough."""
+        line = self.token.line if line is None else line
+        if len(self.errors) + 1 == _MOST_FINDINGS:
+            raise LuaError(words, line)
+        self.errors.append((line, words))
 
     def step_over_comments(self, is_field=False):
-        """Step over comments of other languages: where a statement or a field begins, # and // are such."""
-        while self.token.kind == "//" or self.token.kind == "#" and not (is_field and mistakes.is_length(self.lexer.text, self.token)):
+        """Step over comments of other languages: where a statement or a field begins, // is one, and #, unless a value may follow."""
+        while self.token.kind == "//" or self.token.kind == "#" and (not is_field or self.token.is_first or self.lexer.text[self.token.end:self.token.end + 1].isspace()):
             self.note("a comment begins with --, not with %s" % self.token.kind)
             self.lexer.skip_line(self.token)
             self.ahead.clear()
             self.token = self.lexer.next()
 
     def node(self, kind, line, *parts):
-        """Return a Node. Raises LuaError where the tree is too deep."""
-        depth = 1 + depth_of(parts)
+        """Return a Node. Raises LuaError where the tree is too deep, which a long row of operators can be, too."""
+        depth = 1 + max(map(depth_of, parts), default=0)
         if depth > LEVELS:
             raise LuaError("nested too deeply", line)
         return Node(kind, line, parts, depth)
-
-    def enter(self):
-        self.level += 1
-        if self.level > LEVELS:
-            raise LuaError("nested too deeply", self.token.line)
 
     # Expressions
 
@@ -112,7 +110,6 @@ class Expressions:
 
     def expression(self, limit=0):
         """Return an expression of operators that hold more strongly than a limit."""
-        self.enter()
         token = self.token
         if token.kind in UNARY:
             self.advance()
@@ -140,7 +137,6 @@ class Expressions:
                 left = self.node(sign, token.line, left, self.expression(limit_right))
             else:
                 left = self.node("compare" if sign in _COMPARING else "arithmetic", token.line, sign, left, self.expression(limit_right))
-        self.level -= 1
         return left
 
     def comparison(self):
@@ -224,6 +220,8 @@ class Expressions:
             self.advance()
             return [self.node("constant", token.line, token.value)]
         if token.kind == "{":
+            if self.before.kind == ")" and self.open and self.open[-1].word in _HEADS:
+                self.suspect = 'or line %d should have "%s" for {' % (token.line, _HEADS[self.open[-1].word])
             return [self.table()]
         self.begin()
         values = [] if self.token.kind == ")" else self.expressions()
@@ -291,12 +289,16 @@ class Expressions:
             self.sets(token)
         else:
             key, value = None, self.expression()
+            if value.kind == "compare" and value.parts[0] == "==" and value.parts[1].kind == "global":
+                self.note("a value is set with =, not with ==", value.line)
             if self.token.kind != "=":
                 return token.line, key, value
             key = self.not_a_key(value)
             self.advance()
         value = self.expression()
         while self.token.kind == "=":
+            if value.kind in ("global", "local", "upvalue") and value.line > token.last:  # KEY = NEWLINE KEY = …
+                raise LuaError("a value, or {, is missing behind = at the end of this line", token.line)
             self.not_a_key(value)
             self.advance()
             value = self.expression()
@@ -331,8 +333,9 @@ class Expressions:
             self.advance()
             self.accept(",")
             return
-        indent, is_first = self.lexer.indent(token)
-        begins_statement = token.kind == "name" and is_first and indent <= margin and self.peek().kind in ("{", "(")
+        if token.kind == "::":
+            raise LuaError("a text with : needs quotes", token.line)
+        begins_statement = token.kind == "name" and token.is_first and token.indent <= margin and self.peek().kind in ("{", "(")
         if begins_statement or not (token.kind in mistakes.BEGINS_VALUE or self.is_key()):
             self.close("}")
         self.note(mistakes.missing(",", before, token, None, self.slashes), before.last)

@@ -12,20 +12,22 @@ from lsyncd_lite.lua.values import LuaError
 from lsyncd_lite.paths import show
 
 # kind: "name", "string", "number" and "end of file", else the keyword or operator itself; value:
-# bytes or number; line: where it begins; start, end: its place in the text; last: line where it ends
-Token = namedtuple("Token", "kind value line start end last")
+# bytes or number; line: where it begins; start, end: its place in the text; last: line where it ends;
+# is_first: nothing but white space stands before it in its line; indent: bytes of white space that begin the line
+Token = namedtuple("Token", "kind value line start end last is_first indent")
+MOST = 200000  # tokens of a text: what has more takes too long to read
 
 KEYWORDS = frozenset(
     "and break do else elseif end false for function goto if in local nil not or repeat return then true until while".split())
-_FOREIGN = ("!=", "&&", "||", "+=", "-=", "*=", "++", "!")  # other languages' operators; no text of Lua has them
+_KEYWORDS = {word.encode(): word for word in KEYWORDS}
 
 _BLANK = re.compile(rb"[ \t\f\v\n]*")
 _TOKEN = re.compile(rb"""
     (?P<name>[A-Za-z_]\w*)
-  | (?P<number>0[xX](?:[pP][-+]?|[0-9a-fA-F.])*|\.?[0-9](?:[eE][-+]?|[0-9a-fA-F.])*)
+  | (?P<number>0[xX][0-9a-fA-F.]*(?:[pP][-+]?[0-9a-fA-F.]*)?|\.?[0-9][0-9a-fA-F.]*(?:(?<=[eE])[-+][0-9a-fA-F.]*)?)
   | (?P<quote>["'])
   | \[(?P<long>=*)\[
-  | (?P<operator>\.\.\.|\.\.|==|~=|<=|>=|<<|>>|//|::|!=|&&|\|\||\+=|-=|\*=|\+\+|[-+*/%^\#&~|<>=(){}\[\];:,.!])
+  | (?P<operator>\.\.\.|\.\.|==|~=|<=|>=|//|::|!=|&&|\|\||\+=|-=|\*=|\+\+|[-+*/%^\#<>=(){}\[\];:,.!])
 """, re.VERBOSE)
 _LONG = re.compile(rb"\[(=*)\[")
 _PLAIN = {quote: re.compile(rb"[^\\\n%s]*" % quote) for quote in (b'"', b"'")}
@@ -54,6 +56,8 @@ class Lexer:
         self.comments = []  # (line, text without its mark)
         self._place = 3 if self.text.startswith(b"\xef\xbb\xbf") else 0
         self._line = 1      # of _place
+        self._indent = 0    # of that line
+        self._left = MOST
         if self.text.startswith(b"#", self._place):
             self._place = self._end_of_line(self._place)
 
@@ -65,12 +69,6 @@ class Lexer:
         """Return the text from a token to the end of its line."""
         return self.text[token.start:self._end_of_line(token.start)]
 
-    def indent(self, token):
-        """Return how many bytes of white space begin the line of a token, and whether nothing else stands before it."""
-        begin = self.text.rfind(b"\n", 0, token.start) + 1
-        blank = _BLANK.match(self.text, begin).end()
-        return blank - begin, blank >= token.start
-
     def skip_line(self, token):
         """Go on behind the line in which a token begins: it is the last one that was handed out, or the last but one."""
         self._place = self._end_of_line(token.start)
@@ -78,15 +76,22 @@ class Lexer:
 
     def next(self):
         """Return the next token."""
-        text = self.text
+        text, is_first = self.text, self._place == 0
         while True:
-            self._forward(_BLANK.match(text, self._place).end())
-            if not text.startswith(b"--", self._place):
+            place = _BLANK.match(text, self._place).end()
+            if is_first or self._place < place and b"\n" in text[self._place:place]:
+                is_first, self._indent = True, place - 1 - text.rfind(b"\n", self._place, place)
+            self._forward(place)
+            if not text.startswith(b"--", place):
                 break
             self._comment()
-        start, line = self._place, self._line
+            is_first = False
+        start, line, indent = place, self._line, self._indent
         if start == len(text):
-            return Token("end of file", None, line, start, start, line)
+            return Token("end of file", None, line, start, start, line, is_first, indent)
+        self._left -= 1
+        if self._left < 0:
+            raise LuaError("more than %d words and signs, which no configuration has" % MOST, line)
         found = _TOKEN.match(text, start)
         if not found:
             raise LuaError(self._unknown(start), line)
@@ -104,9 +109,11 @@ class Lexer:
                 value = to_number(value)
                 if value is None:
                     raise LuaError("malformed number %s (a text needs quotes)" % show(found.group()[:40]), line)
-            elif kind == "operator" or value.decode() in KEYWORDS:
+            elif kind == "operator":
                 kind = value.decode()
-        return Token(kind, value, line, start, self._place, self._line)
+            else:
+                kind = _KEYWORDS.get(value, "name")
+        return Token(kind, value, line, start, self._place, self._line, is_first, indent)
 
     def _forward(self, place):
         self._line += self.text.count(b"\n", self._place, place)
@@ -129,7 +136,7 @@ class Lexer:
             raise LuaError("a %s begins here with [%s[ and does not end: %s is missing"
                            % (what, level.decode(), close.decode()), self._line)
         self._forward(end + len(close))
-        if self.text.startswith(b"\n", begin):
+        if what == "string" and self.text.startswith(b"\n", begin):
             begin += 1
         return self.text[begin:end]
 
@@ -146,11 +153,15 @@ class Lexer:
             if mark != b"\\" or end + 1 == len(text):
                 raise LuaError("a string begins here with %s and does not end in this line: %s is missing"
                                % (quote.decode(), quote.decode()), line)
-            value, place = self._escape(end + 1, line + text.count(b"\n", self._place, end))
+            try:
+                value, place = self._escape(end + 1)
+            except LuaError as error:
+                error.line = line + text.count(b"\n", self._place, end)
+                raise
             parts.append(value)
 
-    def _escape(self, place, line):
-        """Return the value of the escape behind a backslash, and the place behind it."""
+    def _escape(self, place):
+        """Return the value of the escape behind a backslash, and the place behind it. Raises LuaError without a line."""
         text, mark = self.text, self.text[place:place + 1]
         if mark in _ESCAPES:
             return _ESCAPES[mark], place + 1
@@ -159,7 +170,7 @@ class Lexer:
         found = _DECIMAL.match(text, place)
         if found:
             if int(found.group()) > 255:
-                raise LuaError("\\%d is no byte: \\0 to \\255 are" % int(found.group()), line)
+                raise LuaError("\\%d is no byte: \\0 to \\255 are" % int(found.group()))
             return bytes([int(found.group())]), found.end()
         found = _HEXADECIMAL.match(text, place)
         if found:
@@ -168,13 +179,13 @@ class Lexer:
         if found:
             digits = found.group(1).lstrip(b"0")
             if len(digits) > 6 or int(digits or b"0", 16) > 0x10FFFF:
-                raise LuaError("\\u{%s} is no character: \\u{10FFFF} is the last one" % show(found.group(1)[:20]), line)
+                raise LuaError("\\u{%s} is no character: \\u{10FFFF} is the last one" % show(found.group(1)[:20]))
             return chr(int(digits or b"0", 16)).encode("utf-8", "surrogatepass"), found.end()
         if mark in (b"x", b"u"):
             needs = "two hexadecimal digits" if mark == b"x" else "{…} with hexadecimal digits"
-            raise LuaError("\\%s needs %s behind it" % (mark.decode(), needs), line)
+            raise LuaError("\\%s needs %s behind it" % (mark.decode(), needs))
         raise LuaError("\\%s means nothing in a string: one backslash is written \\\\"
-                       % show(text[place:place + 1] if mark < b"\x80" else self._character(place)), line)
+                       % show(text[place:place + 1] if mark < b"\x80" else self._character(place)))
 
     def _character(self, place):
         """Return the character (str) at a place."""

@@ -10,6 +10,7 @@ from lsyncd_lite.lua.arithmetic import to_number, wrap
 from lsyncd_lite.lua.values import LuaError, Table, TooMuch, type_name
 from lsyncd_lite.paths import show, to_bytes
 
+_LONGEST = 1000  # bytes of what error() says, and of a line that is printed
 _DIGITS = b"0123456789abcdefghijklmnopqrstuvwxyz"
 
 _FILES = 'files are not read or written by a configuration: put the text here (in an INI file, ${file:PATH} stands for what a file holds)'
@@ -18,35 +19,25 @@ _COMMANDS = ('commands do not run while a configuration is read: os.getenv("NAME
 _ONE_FILE = "one file holds all: put here what it would load"
 _CODE = "code is not made from text: write it here"
 _METATABLES = "tables have no metatables here: write a function that does the same"
-_COROUTINES = "write a loop"
 _CLOCK = "a configuration means the same at each reading: write the date here, or ask `date` in the command of an action"
 _CHANCE = "a configuration means the same at each reading: write the number here"
 _END = "a configuration does not end the program: error(\"why\") refuses it"
-_INSIDE = "a configuration cannot look into the program"
 _WRITING = "use print(…), which goes to the log"
-_BINARY = "strings are not packed here: write the text as it is"
 
 # What is refused: (table or None for a global, names, why and the way out). The names are Lua's, those of older releases too.
 _REFUSED = (
     (None, "dofile loadfile require module", _ONE_FILE),
     (None, "load loadstring", _CODE),
     (None, "setmetatable getmetatable", _METATABLES),
-    (None, "setfenv getfenv newproxy", _INSIDE),
-    ("io", "open lines read input output tmpfile close type", _FILES),
+    ("io", "open lines read input output tmpfile close", _FILES),
     ("io", "popen", _COMMANDS),
     ("io", "write", _WRITING),
     ("os", "execute", _COMMANDS),
-    ("os", "date time clock difftime", _CLOCK),
+    ("os", "date time clock", _CLOCK),
     ("os", "remove rename tmpname", _FILES),
     ("os", "exit", _END),
-    ("os", "setlocale", _INSIDE),
     ("math", "random randomseed", _CHANCE),
-    ("string", "dump", _CODE),
-    ("string", "pack unpack packsize", _BINARY),
-    ("coroutine", "create resume running status wrap yield isyieldable", _COROUTINES),
-    ("debug", "debug gethook getinfo getlocal getmetatable getregistry getupvalue getuservalue sethook setlocal setmetatable setupvalue setuservalue"
-              " traceback upvalueid upvaluejoin", _INSIDE),
-    ("package", "loadlib searchpath seeall", _ONE_FILE),
+    ("coroutine", "create resume wrap yield", "write a loop"),
 )
 
 
@@ -54,7 +45,7 @@ class Raised(LuaError):
     """What error() or assert() raised. value: what pcall() returns of it."""
 
     def __init__(self, value):
-        super().__init__(show(value) if isinstance(value, bytes) and value else "error() was called with " + named(value))
+        super().__init__(show(value[:_LONGEST]) if isinstance(value, bytes) and value else "error() was called with " + named(value))
         self.value = value
 
 
@@ -64,7 +55,7 @@ def globals_table(getenv, say):
     getenv(name: bytes): returns bytes or None; say(words: str, line): gets what is printed, a line at a time.
     """
     members = {"string": strings.FUNCTIONS, "table": tables.FUNCTIONS, "math": numbers.MEMBERS, "io": {}, "os": {b"getenv": _getenv(getenv)},
-               "coroutine": {}, "debug": {}, "package": {b"path": b"", b"cpath": b"", b"loaded": Table()}}
+               "coroutine": {}, "package": {b"path": b"", b"cpath": b""}}
     libraries = {name: _table(fields) for name, fields in members.items()}
     globals_ = _table({**_BASIC, **tables.BASIC, b"print": _print(say), b"_VERSION": b"Lua 5.3"})
     globals_.set(b"_G", globals_)
@@ -74,10 +65,8 @@ def globals_table(getenv, say):
         for name in names.split():
             full = library + "." + name if library else name
             (libraries[library] if library else globals_).set(name.encode("ascii"), _refused(full, words))
-    for stream in ("stdin", "stdout", "stderr"):
-        names = {b"write": _WRITING, b"read": _FILES, b"lines": _FILES, b"close": _FILES, b"flush": _WRITING, b"setvbuf": _WRITING}
-        fields = {name: _refused("io.%s:%s" % (stream, name.decode("ascii")), words) for name, words in names.items()}
-        libraries["io"].set(stream.encode("ascii"), _table(fields))
+    for stream in ("stdout", "stderr"):
+        libraries["io"].set(stream.encode("ascii"), _table({b"write": _refused("io.%s:write" % stream, _WRITING)}))
     return globals_
 
 
@@ -108,7 +97,7 @@ def _print(say):
         machine.meter.take(sum(map(len, texts)) + 8 * len(texts))
         for line in b" ".join(texts).split(b"\n"):
             machine.meter.step()
-            say(show(line), machine.line)
+            say(show(line[:_LONGEST]), machine.line)
         return ()
     return function
 
@@ -172,27 +161,12 @@ def _error(_machine, *values):
 
 def _pcall(machine, *values):
     Arguments("pcall", values).any(1)
-    return _protected(machine, values[0], values[1:], lambda value: (value,))
-
-
-def _xpcall(machine, *values):
-    handler = Arguments("xpcall", values).function_(2)
-    return _protected(machine, values[0], values[2:], lambda value: (*machine.call(handler, (value,), machine.line), None)[:1])
-
-
-def _protected(machine, function, values, handle):
-    line = machine.line
     try:
-        return (True, *machine.call(function, values, line))
+        return (True, *machine.call(values[0], values[1:]))
     except TooMuch:
         raise
     except LuaError as error:
-        return (False, *handle(error.value if isinstance(error, Raised) else to_bytes(error.words)))
+        return False, error.value if isinstance(error, Raised) else to_bytes(error.words)
 
 
-def _collectgarbage(_machine, *_values):
-    return (0,)
-
-
-_BASIC = {b"type": _type, b"tostring": _tostring, b"tonumber": _tonumber, b"select": _select, b"assert": _assert, b"error": _error,
-          b"pcall": _pcall, b"xpcall": _xpcall, b"collectgarbage": _collectgarbage}
+_BASIC = {b"type": _type, b"tostring": _tostring, b"tonumber": _tonumber, b"select": _select, b"assert": _assert, b"error": _error, b"pcall": _pcall}

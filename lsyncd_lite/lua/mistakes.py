@@ -18,7 +18,6 @@ BEGINS_VALUE = frozenset(("name", "string", "number", "{", "[", "(", "nil", "tru
 # What stands where a field should begin, but begins none
 ENDS_TABLE = frozenset(("}", ")", "]", "end of file", *KEYWORDS)) - {"nil", "true", "false", "function", "not"}
 _PARTNERS = {"}": "{", ")": "(", "]": "["}
-_LENGTH = re.compile(rb"#+(?:[({\"']|[A-Za-z_](?:[\w.]|\[[^\]\n]*\]|\([^)\n]*\))*\s*(?:[,;}+*/%^<>~-]|==|\.\.))")
 
 
 # What must be closed. word: of the language, or a bracket; indent: bytes of white space before its line
@@ -72,13 +71,19 @@ def behind_return(token, opened):
 
 def _early(token, opened):
     """Return words for a bracket that closes nothing yet."""
-    return unclosed("end", token, opened[-1], None) if opened else closes_nothing(token)
+    if any(opening.word == _PARTNERS[token.kind] for opening in opened):
+        return unclosed("end", token, opened[-1], None)
+    return closes_nothing(token) + (', and end closes the "%s" of line %d' % (opened[-1].word, opened[-1].line) if opened else "")
 
 
-def no_statement(token, opened, rest, slashes):
-    """Return words for a token that begins no statement. rest: its line from there on."""
+def no_statement(before, token, opened, rest, slashes):
+    """Return words for a token that begins no statement. before: the one before it; rest: its line from there on."""
     if token.kind in _PARTNERS:
         return _early(token, opened)
+    if token.kind == "=" and before.kind == "name":
+        return "= begins no statement: is a { missing before %s?" % word(before.value)
+    if token.kind == "-":
+        return "- begins no statement (%s)" % ("a name holds no -" if before.kind == "name" and before.end == token.start else "a comment begins with --")
     if token.kind == "[":
         return "[ begins no statement: what INI files write [settings] is settings{ … }, and [sync …] is sync{ … }"
     if token.kind == "{":
@@ -104,6 +109,10 @@ def half_statement(first, token, before, behind, slashes):
         return "++ is not of Lua: write x = x + 1"
     if behind.kind in ("==", "=>"):
         return "a value is set with =, not with =="
+    if token.value.lower() != token.value and token.value.lower().decode() in KEYWORDS:
+        return '%s is no statement: "%s" is written in small letters' % (name, token.value.lower().decode())
+    if first.kind == ";" and first.is_first:
+        return "%s is no statement (a comment begins with --, not with ;)" % name
     if token.value == b"continue":
         return "continue is not of Lua: put the rest of the loop in if … then … end"
     if slashes == token.line:
@@ -133,13 +142,21 @@ def no_value(token, before):
     """Return words for a token that stands where a value must stand."""
     if token.kind in ("/", "//"):
         return "a value is missing before %s (a path needs quotes)" % token.kind
+    if token.kind in (".", "*", "%", "::", "<"):
+        return "a value is missing before %s (a text needs quotes)" % token.kind
+    if token.kind == "[":
+        return "a list is written { … }, not [ … ]"
+    if token.kind == ";" and token.is_first:
+        return "a comment begins with --, not with ;"
+    if token.kind == "=" and before.kind == ":":
+        return "a value is set with =, not with :="
     if token.kind == "!":
         return "not is written as a word, not !"
     if token.kind in (">", "=") and before.kind == "=":
-        return "a value is set with one =" if token.kind == ">" else "equal is written ==, without a blank"
-    if token.kind == before.kind == ",":
-        return "one comma is too many here"
-    return "a value is missing before %s" % near(token)
+        return "a value is set with one =" if token.kind == ">" else "one = sets a value, and equal is written ==, without a blank"
+    if token.kind in (",", ";") and before.kind in (",", ";"):
+        return "one %s is too many here" % ("comma" if token.kind == "," else ";")
+    return "a value is missing before %s%s" % (near(token), " (or the comma before it is one too many)" if before.kind == "," else "")
 
 
 def colon(behind):
@@ -171,8 +188,3 @@ def _as_key(value):
     if re.match(rb"[A-Za-z_]\w*\Z", value) and value.decode() not in KEYWORDS:
         return "%s =" % show(value)
     return '["%s"] =' % show(value)
-
-
-def is_length(text, token):
-    """Tell whether the # where a field begins is an operator, and not a comment of another language."""
-    return _LENGTH.match(text, token.start) is not None

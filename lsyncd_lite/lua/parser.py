@@ -8,7 +8,7 @@ doubt ends it.
 
 from lsyncd_lite.lua import mistakes
 from lsyncd_lite.lua.expressions import Expressions
-from lsyncd_lite.lua.tree import Chunk, Function, deep_python
+from lsyncd_lite.lua.tree import Chunk, Function, python_frames
 from lsyncd_lite.lua.values import LuaError
 
 LARGEST = 1 << 20  # bytes of a text: what is longer takes too long to read
@@ -20,10 +20,11 @@ def parse(source):
     if len(source) > LARGEST:
         return Chunk(Function(None, 1), [], [(1, "larger than 1 MiB, which no configuration is")])
     parser = _Parser(source)
-    with deep_python():
+    with python_frames():
         try:
             parser.chunk()
-        except LuaError as error:
+        except (LuaError, RecursionError) as found:
+            error = found if isinstance(found, LuaError) else LuaError("nested too deeply")
             line = parser.token.line if error.line is None else error.line
             # One quote too many makes commas out of nothing: the last finding of a line is the one to trust.
             parser.errors = [*(found for found in parser.errors if found[0] != line), (line, error.words)]
@@ -52,9 +53,7 @@ class _Parser(Expressions):
                 statements.append(self.return_())
                 break
             if not self.accept(";"):
-                self.enter()
                 statements.append(_STATEMENTS.get(self.token.kind, _Parser.expression_statement)(self))
-                self.level -= 1
             self.step_over_comments()
         return statements
 
@@ -192,8 +191,10 @@ class _Parser(Expressions):
     def expression_statement(self):
         token, before = self.token, self.before
         if token.kind not in ("name", "("):
-            raise LuaError(mistakes.no_statement(token, self.open, self.lexer.rest_of_line(token), self.slashes), token.line)
+            raise LuaError(mistakes.no_statement(before, token, self.open, self.lexer.rest_of_line(token), self.slashes), token.line)
         target = self.suffixed()
+        if self.token.kind == "," and target.kind in ("call", "method"):
+            raise LuaError("no comma stands behind a statement", self.token.line)
         if self.token.kind in ("=", ","):
             targets = [target]
             while self.accept(","):

@@ -159,7 +159,7 @@ def _replacer(machine, arguments, replacement):
     elif type_name(replacement) == "function":
         def choose(text, begin, end, captures):
             machine.meter.take((end - begin) * max(1, len(captures)))
-            results = machine.call(replacement, all_captured(text, begin, end, captures), machine.line)
+            results = machine.call(replacement, all_captured(text, begin, end, captures))
             return results[0] if results else None
     else:
         raise arguments.error(3, "string, function or table expected, got %s" % (type_name(replacement) if len(arguments) > 2 else "no value"))

@@ -81,57 +81,37 @@ def _unpack(machine, *values):
     return tuple(table.get(index) for index in range(first, last + 1))
 
 
-def _pack(machine, *values):
-    table = Table(machine.line)
-    for index, value in enumerate(values, 1):
-        _set(machine, table, index, value, machine.line)
-    _set(machine, table, b"n", len(values), machine.line)
-    return (table,)
-
-
-def _move(machine, *values):
-    arguments = Arguments("table.move", values)
-    table = arguments.table(1)
-    first, last, to = arguments.integer(2), arguments.integer(3), arguments.integer(4)
-    target = arguments.table(5) if arguments.get(5) is not None else table
-    offsets = range(last - first + 1)
-    for offset in reversed(offsets) if first < to <= last and target is table else offsets:
-        _set(machine, target, to + offset, table.get(first + offset), table.line_of(first + offset))
-    return (target,)
-
-
-class _Item:
-    """A value that is sorted, with its line."""
-
-    __slots__ = "value", "line", "less"
-
-    def __init__(self, value, line, less):
-        self.value = value
-        self.line = line
-        self.less = less
-
-    def __lt__(self, other):
-        return self.less(self.value, other.value)
-
-
 def _sort(machine, *values):
     arguments = Arguments("table.sort", values)
     table = arguments.table(1)
     given = arguments.function_(2) if arguments.get(2) is not None else None
 
     def less(left, right):
-        machine.meter.step(1 + (len(left) // LONG if isinstance(left, bytes) else 0))
+        machine.meter.step(1 + (len(left[0]) // LONG if isinstance(left[0], bytes) else 0))
         if given is None:
-            return is_less(left, right)
-        results = machine.call(given, (left, right), machine.line)
+            return is_less(left[0], right[0])
+        results = machine.call(given, (left[0], right[0]))
         return bool(results) and is_true(results[0])
     size = len(table)
     machine.meter.take(FIELD * size)
-    items = [_Item(table.get(index), table.line_of(index), less) for index in range(1, size + 1)]
-    items.sort()  # whatever the function answers: some order, and an end
-    for index, item in enumerate(items, 1):
-        table.set(index, item.value, item.line)
+    items = [(table.get(index), table.line_of(index)) for index in range(1, size + 1)]
+    for index, (value, line) in enumerate(_sorted(items, less), 1):
+        table.set(index, value, line)
     return ()
+
+
+def _sorted(items, less):
+    """Return a list in order; whatever less() answers, in some order. Python's own sort takes much of the stack while less() runs."""
+    if len(items) < 2:
+        return items
+    middle = len(items) // 2
+    left, right, merged, at = _sorted(items[:middle], less), _sorted(items[middle:], less), [], 0
+    for item in right:
+        while at < len(left) and not less(item, left[at]):
+            merged.append(left[at])
+            at += 1
+        merged.append(item)
+    return merged + left[at:]
 
 
 def _walk(machine, table):
@@ -168,42 +148,15 @@ def _next_of_list(machine, *values):
 def _next(machine, *values):
     arguments = Arguments("next", values)
     table, key = arguments.table(1), arguments.get(2)
-    items = _items(machine, table)
+    items, cost = _items(machine, table), 1 + (len(key) // LONG if isinstance(key, bytes) else 0)
     if key is None:
         return items[0] if items else (None,)
     for number, (other, _value) in enumerate(items, 1):
-        machine.meter.step()
+        machine.meter.step(cost)
         if is_same(key, other):
             return items[number] if number < len(items) else (None,)
-    raise LuaError("invalid key to 'next': the table has no %s" % show(text_of(key)))
+    raise LuaError("invalid key to 'next': the table has no %s" % show(text_of(key)[:60]))
 
 
-def _rawget(_machine, *values):
-    arguments = Arguments("rawget", values)
-    return (arguments.table(1).get(arguments.any(2)),)
-
-
-def _rawset(machine, *values):
-    arguments = Arguments("rawset", values)
-    table, key, value = arguments.table(1), arguments.any(2), arguments.any(3)
-    _set(machine, table, key, value, machine.line)
-    return (table,)
-
-
-def _rawlen(_machine, *values):
-    value = Arguments("rawlen", values).get(1)
-    if not isinstance(value, (bytes, Table)):
-        raise LuaError("bad argument #1 to 'rawlen' (table or string expected)")
-    return (len(value),)
-
-
-def _rawequal(machine, *values):
-    arguments = Arguments("rawequal", values)
-    left, right = arguments.any(1), arguments.any(2)
-    machine.meter.step(len(left) // LONG if isinstance(left, bytes) else 0)
-    return (is_same(left, right),)
-
-
-FUNCTIONS = {b"insert": _insert, b"remove": _remove, b"concat": _concat, b"unpack": _unpack, b"pack": _pack, b"move": _move, b"sort": _sort}
-BASIC = {b"pairs": _pairs, b"ipairs": _ipairs, b"next": _next, b"rawget": _rawget, b"rawset": _rawset, b"rawlen": _rawlen,
-         b"rawequal": _rawequal, b"unpack": _unpack}
+FUNCTIONS = {b"insert": _insert, b"remove": _remove, b"concat": _concat, b"unpack": _unpack, b"sort": _sort}
+BASIC = {b"pairs": _pairs, b"ipairs": _ipairs, b"next": _next, b"unpack": _unpack}

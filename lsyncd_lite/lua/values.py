@@ -49,76 +49,56 @@ class Table:
     def __init__(self, line=None, last=None):
         self.line = line
         self.last = last
-        self._list = []    # values of 1, 2, 3 …
-        self._others = {}  # key → value; booleans as ("boolean", key), since 1 == True
-        self._lines = {}   # key, as in _others → line
+        self._fields = {}  # key → (value, line), the value None where it was taken away; booleans as ("boolean", key), since 1 == True
+        self._size = 0     # a border (§3.4.7): its value is not None, that of the next key is
 
     def get(self, key):
         """Return the value of a key, or None."""
-        if type(key) is not bytes:
-            key = _plain(key)
-            if type(key) is int and 0 < key <= len(self._list):
-                return self._list[key - 1]
-        return self._others.get(key)
+        return self._fields.get(key if type(key) is bytes else _plain(key), _NOTHING)[0]
 
     def set(self, key, value, line=None):
         """Give a key a value; None takes it away. Raises LuaError where there can be no such key."""
         if key is None or key != key:
             raise LuaError("a table has no place for the key %s" % ("nil" if key is None else "NaN"))
         key = _plain(key)
-        self._lines[key] = line
-        if type(key) is int and 0 < key <= len(self._list) + (value is not None):
-            self._set_item(key, value)
-        elif value is None:
-            self._others.pop(key, None)
-        else:
-            self._others[key] = value
-
-    def _set_item(self, key, value):
-        """Set what stands in the list, or behind its end; its last value is never None, others can be."""
-        items = self._list
-        if key <= len(items):
-            items[key - 1] = value
-            while items and items[-1] is None:
-                items.pop()
-            return
-        items.append(value)
-        self._others.pop(key, None)
-        self._follow()
+        self._fields[key] = value, line
+        if type(key) is int:
+            self._find_border(self._size)
 
     def fill(self, values, lines):
         """Set 1, 2, 3 … to the values of a list, each with its line; None leaves a hole."""
-        items = self._list
-        items[:len(values)] = values
-        if self._others:
-            for index in range(1, len(values) + 1):
-                self._others.pop(index, None)
-        while items and items[-1] is None:
-            items.pop()
-        self._follow()
-        self._lines.update(enumerate(lines, 1))
+        self._fields.update(enumerate(zip(values, lines), 1))
+        self._find_border(max(self._size, len(values)))
 
-    def _follow(self):
-        """Put behind the list what follows it among the others."""
-        while self._others and len(self._list) + 1 in self._others:
-            self._list.append(self._others.pop(len(self._list) + 1))
+    def _find_border(self, size):
+        fields = self._fields
+        while size and fields.get(size, _NOTHING)[0] is None:
+            size -= 1
+        while fields.get(size + 1, _NOTHING)[0] is not None:
+            size += 1
+        self._size = size
 
     def was_set(self, key):
         """Tell whether a key was ever set, even if to None."""
-        return _plain(key) in self._lines
+        return _plain(key) in self._fields
 
     def __len__(self):
-        """Return a border (§3.4.7)."""
-        return len(self._list)
+        """Return a border."""
+        return self._size
 
     def items(self):
         """Return [(key, value)], in order."""
-        items = [(index, value) for index, value in enumerate(self._list, 1) if value is not None]
-        return [*items, *((key[1] if type(key) is tuple else key, value) for key, value in self._others.items())]
+        fields, size = self._fields, self._size
+        items = [(key, fields[key][0]) for key in range(1, size + 1)]
+        items += [(key[1] if type(key) is tuple else key, value) for key, (value, _line) in fields.items() if type(key) is not int or not 0 < key <= size]
+        return [item for item in items if item[1] is not None]
 
     def line_of(self, key):
         """Return the line in which a key was given its value, or None."""
-        return self._lines.get(_plain(key))
+        return self._fields.get(_plain(key), _NOTHING)[1]
+
+
+_NOTHING = None, None
 
 
 def _plain(key):

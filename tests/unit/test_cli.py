@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -13,6 +15,7 @@ from lsyncd_lite.config.options import FORMS, OPTIONS, PAIRS, REPEATED, VALUES
 from lsyncd_lite.errors import ConfigError
 from lsyncd_lite.watch import limits
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(lsyncd_lite.__file__)))
 PAIR = ["-rsync", "/srv/www", "host:/dst"]
 
 
@@ -315,6 +318,21 @@ def test_convert_says_what_is_wrong_though_nobody_reads_the_rest(capfdbinary):
         os.close(write)
     err = capfdbinary.readouterr().err.decode()
     assert status == 255 and err.count("\n") == 1 and ": nope: unknown key" in err
+
+
+@pytest.mark.parametrize("arguments", [("-convert", "conf"), ("-help",), ("-check", "conf")])
+def test_output_for_which_there_is_no_room_is_one_line(arguments, tmp_path):
+    conf(GOOD)
+    found = subprocess.run(["sh", "-c", "exec \"$@\" >/dev/full", "sh", sys.executable, "-m", "lsyncd_lite", *arguments],
+                           stderr=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=ROOT), timeout=60)
+    assert (found.returncode, found.stderr) == (255, b"cannot write the output: No space left on device\n")
+
+
+def test_errors_that_nobody_can_take_are_no_defect():
+    conf(GOOD + "nope = 1\n")
+    found = subprocess.run(["sh", "-c", "exec \"$@\" 2>/dev/full", "sh", sys.executable, "-m", "lsyncd_lite", "-check", "conf"],
+                           stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=ROOT), timeout=60)
+    assert (found.returncode, found.stdout) == (255, b"")
 
 
 # ---- test-filter -------------------------------------------------------------------------------

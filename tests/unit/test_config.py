@@ -371,6 +371,15 @@ def test_syncs_that_delete_each_others_files_are_a_warning(targets, delete, warn
     assert len(warnings) == warned and all("sync a and sync b" in line and line.isprintable() for line in warnings)
 
 
+def test_each_sync_of_a_place_is_warned_of_once():
+    def pairs(deletes):
+        text = "".join("[sync %s]\nsource = /%s\ntarget = /t%s\ndelete = %s\n" % (name, name, "/sub" * (name == "e"), delete) for name, delete in zip("abcde", deletes.split()))
+        return [line[5] + line[16] for line in load(text).warnings]
+    assert pairs("yes yes yes yes yes") == ["ab", "ac", "ad", "ae"]
+    assert pairs("no no yes no no") == ["ac", "bc", "cd", "ce"]
+    assert pairs("no no no no yes") == ["ae"]
+
+
 @pytest.mark.parametrize("line, warned", [
     ('exclude = "*.tmp"', True), ("exclude =\n  a\n  '*.tmp',", True), ('exclude = {"*.tmp", "b"}', True), ('rsync.rsh = "ssh -p 22"', True),
     ("exclude = {a,b}", False), ("exclude = it's", False), ('exclude = a"b"', False), ("rsync.rsh = ssh -o 'A b'", False),
@@ -394,6 +403,16 @@ def test_rules_are_in_the_order_in_which_the_first_match_decides():
     sync = one(SYNC + "filterFrom = fi\nfilter =\n  + d x\n  - *.d\nexcludeFrom = ex\nexclude =\n  a\n  a2/\n")
     assert signs(sync.rules) == [("-", b"a"), ("-", b"a2/"), ("-", b"b"), ("-", b"  c "), ("+", b"d x"), ("-", b"*.d"), ("+", b"e"), ("-", b"f")]
     assert [where for _sign, _pattern, where in sync.rules] == ["F:9: exclude"] * 2 + ["ex:5", "ex:6"] + ["F:5: filter"] * 2 + ["fi:1", "fi:3"]
+
+
+@pytest.mark.parametrize("pattern, warned", [("- *.o", True), ("+ x", True), ("!", True), ("-x", False), ("+", False), ("!x", False), ("#x", False)])
+def test_what_is_excluded_and_looks_like_a_rule_is_a_warning(pattern, warned):
+    with open("ex", "w") as file:
+        file.write("%s\n" % pattern)
+    for where, lines in ("F:4: exclude", "exclude =\n  a\n  %s\n" % pattern), ("ex:1", "excludeFrom = ex\n"):
+        if where == "ex:1" or pattern[0] != "#":
+            found = load(SYNC + lines).warnings
+            assert found == ["%s: %s is a pattern here, whose first character belongs to the name; rules like this stand in filter" % (where, pattern)] * warned
 
 
 def test_files_of_patterns_may_hold_any_bytes():

@@ -53,7 +53,8 @@ def warnings(text):
     ('"a" .. 1', "a1"),
 ])
 def test_values(value, raw):
-    assert sync("sync{ default.rsync, @, exclude = %s }" % value) == {"exclude": raw}
+    found = sync("sync{ default.rsync, @, exclude = %s }" % value)
+    assert found == {"exclude": raw} and type(found["exclude"]) is type(raw)  # 1000 is not 1000.0 to rsync
 
 
 def test_tables_are_dotted_keys():
@@ -89,6 +90,25 @@ def test_a_text_or_number_that_is_no_is_told(value):
     assert warnings("sync{ default.rsync, @,\nrsync = { perms = %s } }" % value) == [
         "F:2: rsync.perms: %s is false here, and true for lsyncd, as every text and number; write perms = false" % value.strip('"')]
     assert sync("sync{ default.rsync, @, rsync = { perms = 'yes', group = 1, links = 'nonsense' } }") == {"rsync.perms": "yes", "rsync.group": 1, "rsync.links": "nonsense"}
+
+
+@pytest.mark.parametrize("value", ['"true"', '"yes"', '"1"', '"On"'])
+def test_a_text_is_no_yes_to_deletions(value):
+    assert errors("sync{ default.rsync, @,\ndelete = %s }" % value) == [
+        "F:2: delete: %s is a text, for which lsyncd deletes nothing; write delete = true, or false" % value.strip('"')]
+    for value in "true", "false", "'startup'", "'running'", "'no'", "0":
+        assert errors("sync{ default.rsync, @, delete = %s }" % value) == []
+
+
+def test_a_text_of_further_arguments_is_told():
+    assert warnings("sync{ default.rsync, @, rsync = {\n_extra = '--perms' } }") == [
+        "F:2: rsync._extra: is a text, which lsyncd passes over, and one argument here; write _extra = { … }"]
+    assert warnings("sync{ default.rsync, @, rsync = { _extra = { '--perms' } }, exclude = '*.o' }") == []
+
+
+def test_exit_codes_of_older_releases_are_told_and_no_list_with_holes():
+    found = read("sync{ default.rsync, @,\nrsyncExitCodes = { [0] = 'ok', [23] = 'again' } }")
+    assert [found[1], found[2]] == [[], ["F:2: rsyncExitCodes: is left out: what an exit status of rsync means is known here, and 23 is no success"]]
 
 
 # ---- inheritance -------------------------------------------------------------------------------
@@ -171,6 +191,7 @@ def test_actions_make_mode_exec():
     ("sync{ default.rsync, @, action =\ndefault.rsync.init }", "F:1: action: is a function of Lua, "), ("sync{ default.rsync, @,\n[{}] = 1 }", "F:2: a table: a key has to be a name"),
     ("sync{ default.rsync, @,\n[true] = 1 }", "F:2: true: a key has to be a name"), ("sync{ default.rsync, @,\n[1.5] = 1 }", "F:2: 1.5: a key has to be a name"),
     ("a = { x = 1 }\na.a = a\nsync{ default.rsync, a, @ }", "F:2: a table holds itself, or others too deeply: "), ("a = {}\na[1] = a\nsync(a)", "F:2: a table holds itself, "),
+    ("a = {} for i = 1, 60 do a = { a } end\nsync(a)", "F:1: a table holds itself, or others too deeply"),
     ("sync()", "F:1: sync: allowed: a table, as in sync{ "), ("sync'x'", "F:1: sync: allowed: a table"), ("sync(default.rsync, { @ })", "F:1: sync: allowed: a table"),
     ("settings()", "F:1: settings: allowed: a table, as in settings{ KEY = VALUE }"), ("settings'x'", "F:1: settings: allowed: "), ("\nsettings = 5", "F:2: settings: allowed: "),
     ("settings{ 'x' }", "F:1: x stands in the list of settings; allowed: "), ("settings{ delay = print }", "F:1: delay: is a function; allowed: "),
@@ -185,6 +206,15 @@ def test_errors(text, expected):
         assert [line for line in found if line.startswith(expected)], found
 
 
+def test_actions_that_are_not_run_side_by_side_any_more_are_told():
+    text = "%%s\nsync{ @, onCreate = 'x'%s }"
+    for before in "settings{ maxProcesses = 3 }", "settings = { maxProcesses = 3 }":
+        assert [line for line in warnings(text % "" % before) if "one action" in line] == [
+            "F:2: sync: runs one action at a time here; maxProcesses of settings is no more than a limit for all syncs, so write maxProcesses = … in this one, too"]
+    assert warnings(text % ", maxProcesses = 2" % "settings{ maxProcesses = 3 }") == warnings(text % "" % "settings{ maxProcesses = 1 }") == []
+    assert warnings("settings{ maxProcesses = 3 } sync{ default.rsync, @ }") == []
+
+
 def test_an_empty_base_at_the_end_is_told():
     assert warnings("x = {} sync{ default.rsync, @,\nx.y }") == ["F:2: sync: item 2 of its list is nil: was it ever given a value?"]
 
@@ -197,7 +227,16 @@ def test_findings_of_a_loop_are_told_once():
 
 def test_a_table_of_tables_costs_and_ends():
     text = "t = { 1 } for i = 1, 40 do t = { t, t } end sync{ default.rsync, @, exclude = t }"
-    assert errors(text) and errors("for i = 1, 1000000 do sync{ default.rsync, @ } end")
+    assert errors(text)
+    sections, found, _warnings = read("while true do sync{ default.rsync, @ } end")
+    assert sections == [] and len(found) == 1  # thousands of syncs are not looked at
+
+
+@pytest.mark.parametrize("text", ["sync{ default.rsync, @, exclude = s }", "sync{ default.rsync, @, [s] = 1 }", "settings{ logident = s }", "sync{ default.rsync, @, rsync = { _extra = { s } } }"])
+def test_long_texts_cost_what_they_take(text):
+    (line,) = errors('s = ("x"):rep(2^20)\nfor i = 1, 100 do %s end' % text)
+    assert line == "F:2: takes too much memory: a table or a string that grows without end?"
+    assert len(errors('s = ("x"):rep(2^10)\nfor i = 1, 100 do %s end' % text)) == 0
 
 
 # ---- settings ----------------------------------------------------------------------------------
@@ -280,17 +319,28 @@ def test_comments_are_kept():
 def test_entries_and_sections_tell_where_they_stand():
     reading = lua.read("settings{\nlogfile = '/l' }\nb = { default.rsync,\nrsync = {\narchive = true } }\nfor _, t in ipairs{ 'a',\n'b' } do\nsync{\nb,\nsource = '/s', target = t,\nexclude = {\n'x' } } end", "F")
     assert [(section.where, section.line) for section in reading.sections] == [("F:1", 1), ("F:8", 8), ("F:8", 8)]
-    assert [entry.where for entry in reading.sections[1].entries] == ["F:9: mode", "F:10: source", "F:10: target", "F:11: exclude", "F:5: rsync.archive"]
+    assert [entry.where for entry in reading.sections[1].entries] == ["F:3: mode", "F:10: source", "F:10: target", "F:11: exclude", "F:5: rsync.archive"]
 
 
-def test_sections_and_lists_tell_where_they_end_unless_they_come_from_elsewhere():
+def test_sections_tell_where_they_end_unless_they_come_from_elsewhere_and_lists_where_they_are():
     reading = lua.read("settings{\ndelay = 5,\n}\nx = {\n'a',\n'b',\n}\nsync\n{\ndefault.rsync, source = '/s', target = 'h:',\nexclude = {\n'x',\n'y'\n},\nfilter = x,\n}\n"
                        "y = {\ndefault.rsync, source = '/s', target = 'h:',\n}\nsync(y)", "F")
     assert [(section.line, section.last) for section in reading.sections] == [(1, 3), (9, 16), (20, None)]
-    assert [(entry.key, entry.line, entry.last) for entry in reading.sections[1].entries if entry.last or entry.key == "filter"] == [("exclude", 11, 14), ("filter", 15, None)]
+    assert [(entry.key, entry.line, entry.first, entry.last) for entry in reading.sections[1].entries if entry.last] == [("exclude", 11, 11, 14), ("filter", 15, 4, 7)]
 
 
 @pytest.mark.parametrize("text", ["<lsyncd version=\"1.25\">\n", "\n <?xml?>\n<lsyncd>"])
 def test_the_format_of_lsyncd_1_is_named(text):
     (line,) = errors(text)
     assert line.startswith("F:1: this is XML, the format of lsyncd 1; ")
+
+
+@pytest.mark.parametrize("name, hint", [
+    ("True", "true is written in small letters"), ("Default", "default is written in small letters"), ("yes", "true and false are the words for it"),
+    ("Off", "true and false are the words for it"), ("null", "which is the word for it"), ("None", "which is the word for it")])
+def test_words_that_lua_has_otherwise_are_told(name, hint):
+    assert warnings("x = " + name) == ["F:1: %s was never given a value: it is nil (%s)" % (name, hint)]
+
+
+def test_a_sync_that_is_assigned_is_told():
+    assert errors("\nsync = {\ndefault.rsync, source = \"/a\", target = \"b\" }") == ["F:2: sync: allowed: sync{ … }, without \"=\""]

@@ -94,7 +94,7 @@ statusInterval = 30
 # nodaemon = true,
 
 # One sync a host:
-# all the same
+#   all the same
 
 [sync sync1]
 # over ssh

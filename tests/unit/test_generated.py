@@ -150,7 +150,7 @@ def test_what_the_way_from_lsyncd_shows_is_so(here, monkeypatch):
 
 def test_the_names_that_the_way_from_lsyncd_calls_old_are_known_as_such():
     names = [name for name in re.findall(r"\w+", MIGRATE[MIGRATE.index(".Sh OLDER NAMES"):MIGRATE.index(".Sh LAYER 3")]) if re.match("[a-z]+[A-Z]", name)]
-    assert len(names) >= 9
+    assert len(names) >= 7
     for name in names:
         settings_, sync_ = ("%s = 1" % name, "") if name.startswith("status") else ("", "%s = '/x'" % name)
         config = load("settings{ %s }\nsync{ default.rsync, source = '/', target = 'h:', %s }\n" % (settings_, sync_), "lsyncd.conf.lua")

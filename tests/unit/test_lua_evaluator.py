@@ -60,11 +60,6 @@ EXPECTED = {  # operator → ({left: results for NUMBERS as right}, …); what i
     "%": {"integer": [0, 2.0, 1.0, 1.0], "float": [2.5, 0.0, 0.5, 2.5], "whole float": [2.0, 2.0, 0.0, 2.0], "numeral": [3.0, 0.5, 1.0, 0.0]},
     "^": {"integer": [823543.0, 7 ** 2.5, 49.0, 343.0], "float": [2.5 ** 7, 2.5 ** 2.5, 6.25, 15.625], "whole float": [128.0, 2 ** 2.5, 4.0, 8.0],
           "numeral": [2187.0, 3 ** 2.5, 9.0, 27.0]},
-    "&": {"integer": [7, None, 2, 3], "whole float": [2, None, 2, 2], "numeral": [3, None, 2, 3]},
-    "|": {"integer": [7, None, 7, 7], "whole float": [7, None, 2, 3], "numeral": [7, None, 3, 3]},
-    "~": {"integer": [0, None, 5, 4], "whole float": [5, None, 0, 1], "numeral": [4, None, 1, 0]},
-    "<<": {"integer": [896, None, 28, 56], "whole float": [256, None, 8, 16], "numeral": [384, None, 12, 24]},
-    ">>": {"integer": [0, None, 1, 0], "whole float": [0, None, 0, 0], "numeral": [0, None, 0, 0]},
 }
 
 
@@ -76,7 +71,7 @@ def test_arithmetic(sign, left, right):
     expected = EXPECTED[sign].get(left, [None] * 4)[NUMBERS.index(right)] if right in NUMBERS else None
     if expected is None:
         line, words = error(text)
-        assert line == 1 and words.startswith("%s is not possible with " % sign if sign in ("&", "|", "~", "<<", ">>") else "arithmetic (%s) is not possible with " % sign)
+        assert line == 1 and words.startswith("arithmetic (%s) is not possible with " % sign)
     else:
         (value,) = run(text)
         assert value == expected and type(value) is type(expected)
@@ -121,8 +116,7 @@ def test_equality(left, right):
 def test_single_operands(kind):
     value = VALUES[kind]
     assert run("return not %s, not not %s" % (value, value)) == (kind == "nil", kind != "nil")
-    for sign, expected in {"-": {"integer": -7, "float": -2.5, "whole float": -2.0, "numeral": -3.0}, "~": {"integer": -8, "whole float": -3, "numeral": -4},
-                           "#": {"numeral": 1, "string": 3, "table": 0}}.items():
+    for sign, expected in {"-": {"integer": -7, "float": -2.5, "whole float": -2.0, "numeral": -3.0}, "#": {"numeral": 1, "string": 3, "table": 0}}.items():
         if kind in expected:
             (found,) = run("return %s %s" % (sign, value))
             assert found == expected[kind] and type(found) is type(expected[kind])
@@ -140,9 +134,9 @@ def test_and_or(kind):
 HUGE = [
     ("0x7fffffffffffffff + 1", -2 ** 63), ("-0x7fffffffffffffff - 2", 2 ** 63 - 1), ("0x7fffffffffffffff * 2", -2), ("(-9223372036854775807 - 1) // -1", -2 ** 63),
     ("-(-9223372036854775807 - 1)", -2 ** 63), ("2 ^ 1024", math.inf), ("-(2 ^ 1024)", -math.inf), ("(-2) ^ 1025", -math.inf), ("1e400", math.inf), ("1 / 0", math.inf),
-    ("-1 / 0", -math.inf), ("1.0 // 0", math.inf), ("1 // -0.0", -math.inf), ("0 ^ -1", math.inf), ("1e308 * 10", math.inf), ("1 << 63", -2 ** 63), ("1 << 64", 0),
-    ("-1 >> 1", 2 ** 63 - 1), ("1 >> -1", 2), ("1 << -9223372036854775807", 0), ("2 ^ 53 == 2 ^ 53 + 1", True), ("9007199254740993 == 2 ^ 53 + 1", False), ("9223372036854775807 < 2 ^ 63", True),
-    ("'9223372036854775808' + 0", 2.0 ** 63), ("'0xffffffffffffffffff' | 0", -1), ("-7 // 2", -4), ("-7 % 3", 2), ("7 % -3", -2), ("-7.5 % 2", 0.5), ("5 % (1/0)", 5.0),
+    ("-1 / 0", -math.inf), ("1.0 // 0", math.inf), ("1 // -0.0", -math.inf), ("0 ^ -1", math.inf), ("1e308 * 10", math.inf),
+    ("2 ^ 53 == 2 ^ 53 + 1", True), ("9007199254740993 == 2 ^ 53 + 1", False), ("9223372036854775807 < 2 ^ 63", True),
+    ("'9223372036854775808' + 0", 2.0 ** 63), ("-7 // 2", -4), ("-7 % 3", 2), ("7 % -3", -2), ("-7.5 % 2", 0.5), ("5 % (1/0)", 5.0),
     ("-5 % (1/0)", math.inf), ("1e15 .. ''", b"1e+15"), ("-0.0 .. ''", b"-0.0"), ("2^63 .. ''", b"9.2233720368548e+18"), ("1/0 .. ''", b"inf"), ("100 // 1e-320", math.inf),
 ]
 
@@ -175,6 +169,12 @@ ERRORS = [
     ("local t = {}\nt:x()", 2, "method x of t is nil: it cannot be called"),
     ("local s = 'a'\ns:nothing()", 2, "method nothing of s is nil: it cannot be called"),
     ("local t = {\n x\n {}\n}", 3, "x is nil: it cannot be called (is a comma missing at the end of line 2?)"),
+    ('x = {\nrsync { a = 1 } }', 2, "rsync is nil: it cannot be called (is = missing behind it?)"),
+    ('x = { source "/srv", y = 1 }', 1, "source is nil: it cannot be called (is = missing behind it?)"),
+    ('source "/srv"', 1, "source is nil: it cannot be called"),
+    ("x = false // off", 1, "arithmetic (//) is not possible with a boolean (a comment begins with --)"),
+    ("x = a.b.c.d.e.f", 1, "a is nil: it cannot be indexed (field b)"),
+    ("a = { b = { c = { d = {} } } } x = a.b.c.d.e.f", 1, "field e of field d of field c is nil: it cannot be indexed (field f)"),
     ("(function() return nil end)()()", 1, "a value is nil: it cannot be called"),
     ("for a in targetlist do end", 1, "targetlist is nil: it cannot be looped over"),
     ("local t = {} for a in t do end", 1, "t is a table: it cannot be looped over: write ipairs(t) or pairs(t)"),
@@ -189,7 +189,7 @@ ERRORS = [
     ("local a = {} return -a", 1, "arithmetic (-) is not possible with a table (a is a table)"),
     ("return 1 // 0", 1, "1 // 0 has no result: integers cannot be divided by zero"),
     ("return 1 % 0", 1, "1 % 0 has no result: integers cannot be divided by zero"),
-    ("return 1.5 | 1", 1, "| is not possible with a number: it needs integers"),
+
     ("local home\nreturn 'a' ..\nhome", 2, ".. is not possible with nil (home is nil)"),
     ("return {} .. 'a'", 1, ".. is not possible with a table"),
     ("local a = {} return #a.b", 1, "field b of a is nil: it has no length"),
@@ -300,20 +300,6 @@ def test_the_library_knows_the_line_of_its_call():
 def test_the_methods_of_strings_are_those_of_the_table_that_was_given():
     assert run("return ('a'):upper(), ('ab'):rep(2), ('x').upper == string.upper, #('a'):rep(3)") == (b"A", b"abab", True, 3)
     assert error("return ('a'):upper()", globals_=Table()) == (1, "a value is a string: it cannot be indexed")
-
-
-def test_functions_can_be_called_afterwards():
-    machine, globals_ = Machine(Meter(), lambda name, line: None), globals_table()
-    machine.run(parse(b"n = 0\nfunction f(x, ...) n = n + 1 return x, ..., n end\nfunction g() g() end\nfunction h() return 1 + nil end"), globals_)
-    assert machine.call(globals_.get(b"f"), (b"a", b"b", b"c"), 7) == (b"a", b"b", 1)
-    for name, line, words in [(b"g", 3, "calls itself too deeply"), (b"h", 4, "arithmetic")]:
-        with pytest.raises(LuaError, match=words) as caught:
-            machine.call(globals_.get(name), (), 7)
-        assert caught.value.line == line
-    with pytest.raises(LuaError, match="nil cannot be called") as caught:
-        machine.call(None, (), 7)
-    assert caught.value.line == 7
-    assert machine.depth == 0
 
 
 def test_errors_of_the_library_get_the_line_of_the_call():

@@ -1,8 +1,10 @@
 """Text of Lua → tree and findings: what is wrong is told in which line, and all of it where that can be."""
 
+import time
+
 import pytest
 
-from lsyncd_lite.lua.lexer import Lexer
+from lsyncd_lite.lua.lexer import MOST, Lexer
 from lsyncd_lite.lua.parser import LARGEST, parse
 from lsyncd_lite.lua.values import LuaError
 
@@ -42,8 +44,8 @@ def test_numbers(text, value):
 
 
 def test_operators_are_as_long_as_they_can_be():
-    assert [token.kind for token in tokens(b"a...b..c.d==e=f~=~<=<<<>=>>>//::/:-")] == [
-        "name", "...", "name", "..", "name", ".", "name", "==", "name", "=", "name", "~=", "~", "<=", "<<", "<", ">=", ">>", ">", "//", "::", "/", ":", "-"]
+    assert [token.kind for token in tokens(b"a...b..c.d==e=f~=<=<>=>//::/:-")] == [
+        "name", "...", "name", "..", "name", ".", "name", "==", "name", "=", "name", "~=", "<=", "<", ">=", ">", "//", "::", "/", ":", "-"]
 
 
 def test_lines_count_whatever_ends_them():
@@ -153,7 +155,25 @@ FOUND = [
     ("x += 1", 1, "+= is not of Lua: write x = x + …"),
     ("x++", 1, "++ is not of Lua: write x = x + 1"),
     ("x == 1", 1, "a value is set with =, not with =="),
-    ("x = = 1", 1, "equal is written ==, without a blank"),
+    ("x = = 1", 1, "one = sets a value, and equal is written ==, without a blank"),
+    ("x = {\n; y = 1\n}", 2, "a comment begins with --, not with ;"),
+    ("x = 1\n; some words", 2, "some is no statement (a comment begins with --, not with ;)"),
+    ("x = { a = 1,\n y == 2 }", 2, "a value is set with =, not with =="),
+    ("x = { a := 1 }", 1, "a value is set with =, not with :="),
+    ("x = { a = [ 1, 2 ] }", 1, "a list is written { … }, not [ … ]"),
+    ("x = { .git }", 1, "a value is missing before . (a text needs quotes)"),
+    ("x = { target = host::module }", 1, "a text with : needs quotes"),
+    ("x = { a = 1,\n rsync =\n archive = true\n} }", 2, "a value, or {, is missing behind = at the end of this line"),
+    ("settings =\n a = 1\n}", 2, "= begins no statement: is a { missing before a?"),
+    ("local my-name = 1", 1, "- begins no statement (a name holds no -)"),
+    ("- words", 1, "- begins no statement (a comment begins with --)"),
+    ("For a in b do end", 1, 'For is no statement: "for" is written in small letters'),
+    ("x = 1\nif a then\nx = 2\nEND", 4, 'END is no statement: "end" is written in small letters'),
+    ("for a in b(c) {\n x()\nend", 3, '} is missing before end: it would close the { of line 1 (or line 1 should have "do" for {)'),
+    ("for a in b do\n x{ y = 1 }\n}", 3, 'this } closes nothing, and end closes the "for" of line 1'),
+    ("if a then\n x{},\nend", 2, "no comma stands behind a statement"),
+    ("x(1,\n)", 2, "a value is missing before ) (or the comma before it is one too many)"),
+
     ("for i = 1, 2 do continue end", 1, "continue is not of Lua: put the rest of the loop in if … then … end"),
     ("\n# it's a comment\n", 2, "a comment begins with --, not with #"),
     ("x = 1 # it's", 1, "a comment begins with --, not with #"),
@@ -243,7 +263,7 @@ def test_what_is_right_has_no_findings(text):
 @pytest.mark.parametrize("begin, end", [
     ("x = " + "(" * 99999, ""), ("x = " + "{" * 99999, ""), ("x = " + "not " * 99999, "1"), ("x = 1", " + 1" * 99999), ("x = 1", " ^ 1" * 99999), ("do " * 99999, ""),
     ("x = " + "function() return " * 9999, ""), ("if x then " * 99999, ""), ("x = a", ".b" * 99999), ("x = a", "()" * 99999), ("x = " + "a[" * 99999, ""),
-    ("for i = 1, 2 do " * 9999, ""), ("x = ", "f{" * 99999), ("repeat " * 9999, ""), ("while " * 9999, ""),
+    ("x = ", "f{" * 99999), ("repeat " * 9999, ""), ("while " * 9999, ""),
 ])
 def test_what_is_nested_too_deeply_is_one_finding(begin, end):
     def deeper(frames):
@@ -266,3 +286,20 @@ def test_the_lexer_alone_raises_with_a_line():
     with pytest.raises(LuaError) as caught:
         tokens(b"a\n$")
     assert caught.value.line == 2
+
+
+def test_findings_are_told_up_to_a_number():
+    found = errors("x = {\n" + "a = 1\n" * 1000 + "}")
+    assert [line for line, _words in found] == list(range(2, 52))
+
+
+def test_a_text_has_no_more_tokens_than_a_configuration_can_have():
+    assert errors("x=1 " * (MOST // 3)) == []
+    assert errors("x=1\n" * (MOST // 3 + 1)) == [(MOST // 3 + 1, "more than 200000 words and signs, which no configuration has")]
+
+
+@pytest.mark.parametrize("text", ['x = "' + "\\z\n" * 300000 + '"', "x = {" + "{a=1 b=2}, " * 9000 + "}", "x='" + "a" * 500000 + "' " + "y='a\\\n' " * 40000])
+def test_what_is_long_takes_no_longer_than_its_length(text):
+    began = time.process_time()
+    errors(text)
+    assert time.process_time() - began < 20  # a second or two, on a machine with nothing else to do

@@ -64,7 +64,7 @@ def test_what_is_given_by_both_names_counts_by_todays():
     ("", "links=False times=False"),
     ([], "links=False times=False"),
 ])
-@pytest.mark.parametrize("name", ["rsyncOps", "rsyncOpts", "rsync.rsyncOps", "rsync.params"])
+@pytest.mark.parametrize("name", ["rsyncOps", "rsyncOpts", "rsync.rsyncOps"])
 def test_options_of_rsync_become_todays_keys(name, raw, expected):
     values, rest = {}, expected
     if "_extra=" in rest:
@@ -93,7 +93,7 @@ def test_options_go_behind_what_is_given_by_todays_keys():
 
 
 def test_options_that_cannot_be_told_are_an_error():
-    for raw in True, 5, "-a 'x", ["-a", True]:
+    for raw in True, 5, "-a 'x", ["-a", True], "-a " * 2000:
         found, (finding,), warnings = today({"rsyncOps": raw})
         assert (found, warnings) == ({}, []) and finding.startswith("F:1: rsyncOps: allowed: ")
 
@@ -118,9 +118,6 @@ def test_on_move_of_a_mode_that_moves_is_no_command():
 def test_what_there_is_not_names_the_way_out():
     found, (finding,), warnings = today({"tunnel.command": "ssh", "tunnel.mode": "pool"})
     assert (found, warnings) == ({}, []) and finding.startswith("F:1: tunnel: there are no tunnels here; ") and "ProxyJump" in finding
-    found, (finding,), warnings = today({"recursive": False})
-    assert (found, warnings) == ({}, []) and finding.startswith("F:1: recursive: ")
-    assert [len(part) for part in today({"recursive": True})] == [0, 0, 1]
     assert today({"log": ["Exec"]}, "settings", None)[0::2] == ({}, ["F:1: log: is left out: which messages there are is an option of the command line, as in -log Exec"])
 
 

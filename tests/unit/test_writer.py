@@ -405,6 +405,12 @@ def test_what_describes_the_first_entry_of_a_section_that_is_made_before_it_stan
     assert lines == ["# one", "# two", "", "# three", "[sync sync1]", "mode = rsync", "source = /a"]
 
 
+def test_what_is_said_in_a_list_from_elsewhere_stands_before_the_key_that_holds_it():
+    entries = [Entry("mode", "rsync", "F", line=7), Entry("exclude", ["a", "b"], "F", line=9, first=2, last=5), Entry("source", "/a", "F", line=8)]
+    lines = commented((1, " one"), (3, " two"), (5, " three"), (6, " four"), sections=[Section("sync", "F:7", entries, 7, 10), Section("sync", "F:11", entries, 11, 12)])
+    assert lines[:10] == ["# one", "", "# four", "[sync sync1]", "mode = rsync", "# two", "# three", "exclude =", "    a", "    b"] and lines.count("# two") == 1
+
+
 def test_settings_that_come_late_are_written_first_and_comments_go_with_what_they_describe():
     lines = commented((1, " sync"), (3, " a"), (5, " settings"), (9, " end"), sections=[Section("sync", "F:2", [Entry("source", "/a", "F", line=4)], 2), Section("settings", "F:6", [Entry("delay", 5, "F", line=7)], 6)])
     assert lines == ["# settings", "[settings]", "delay = 5", "", "# sync", "[sync sync1]", "# a", "source = /a", "", "# end"]
