@@ -24,8 +24,8 @@ def test_todays_keys_stay_as_they_are():
 
 
 def test_what_stands_together_stays_together():
-    values = {"tempDir": "/x", "ssh.port": 1, "ssh.options.A": 1, "ssh.options.B": 1, "rsyncOpts": ["-lt"], "delay": 1}
-    assert list(today(values)[0]) == ["rsync.temp_dir", "ssh.port", "ssh.options.A", "ssh.options.B", "rsync.links", "rsync.times", "delay"]
+    values = {"excludefrom": "/x", "ssh.port": 1, "ssh.options.A": 1, "ssh.options.B": 1, "rsyncOps": ["-lt"], "delay": 1}
+    assert list(today(values)[0]) == ["excludeFrom", "ssh.port", "ssh.options.A", "ssh.options.B", "rsync.links", "rsync.times", "delay"]
 
 
 @pytest.mark.parametrize("kind, name, key", [
