@@ -248,12 +248,13 @@ class Daemon:
         """Make the running syncs and trees those of a Config; what did not change goes on untouched."""
         old_syncs, old_trees = self._syncs, self._trees
         self._config = config
-        now, syncs, new = time.monotonic(), [], set()
+        now, syncs, new, renamed = time.monotonic(), [], set(), []
         left = [old for old in old_syncs if all(old is not sync for _wanted, sync, _mode in plan)]
         for wanted, sync, mode in plan:
             if sync is not None:
                 if sync.config.name != wanted.name:
                     self._keeper.forget(sync)
+                    renamed.append("%s is %s now" % (sync.config.name, wanted.name))
                 sync.config = wanted
                 sync.try_now(now)
             else:
@@ -263,19 +264,22 @@ class Daemon:
                 sync = kind(wanted, mode, now, time.time(), _jitter, insist, config.settings.onepass)
                 new.add(sync)
             syncs.append(sync)
+        begun = list(new)
         for sync in left:
             self._told.pop(sync, None)
             self._jobs.forget(sync)
-            goes_on = sync.config.name in {other.config.name for other in syncs}
-            self._log("Normal", "%s: %s by the new configuration" % (sync.config.name, "begun anew" if goes_on else "ended"))
             heirs = [heir for heir in syncs if (heir.config.source, heir.config.target)
                      == (sync.config.source, sync.config.target)]
+            anew = heirs or [other for other in begun if other.config.name == sync.config.name]
+            self._log("Normal", "%s: %s by the new configuration" % (sync.config.name, "begun anew" if anew else "ended"))
             for heir in heirs:
                 heir.inherit(sync)
                 new.discard(heir)
             self._keeper.forget(sync)
             if not heirs:
                 self._jobs.abandon(sync)
+        if renamed:  # after the lines about those that had these names
+            self._log("Normal", "names by the new configuration: %s" % ", ".join(renamed))
         for sync in new:
             self._look_for_programs(sync)
             self._keeper.begin(sync, now)

@@ -20,6 +20,8 @@ from lsyncd_lite.paths import below, show, to_bytes, to_text
 _ACTIONS = ("onStartup", "onCreate", "onModify", "onAttrib", "onDelete", "onMove")
 _REQUIRED = {"rsyncssh": ("source", "host", "targetdir"), "exec": ("source",), "script": ("source", "script")}
 _ANY_TARGET = ("exec", "script")  # modes to which a target is a text
+_ELSEWHERE = {"settings": "sync", "sync": "settings"}
+_PLACES = {"settings": "settings", "sync": "a sync"}
 PATIENCE = 2.0  # seconds in which a file system has to tell of links on the way to a source or target
 _QUOTED = re.compile(r"""\{?\s*(["']).*\1\s*\}?,?""")  # as Lua and shells want it
 _REAL = Answers(os.path.realpath)
@@ -158,7 +160,7 @@ class _Builder:
                 continue  # a table that sets nothing
             hides = False
             if key is None:
-                self.errors.append("%s: unknown key%s" % (entry.where, _hint(entry.key, known)))
+                self.errors.append("%s: unknown key%s" % (entry.where, _hint(entry.key, kind, known)))
                 continue
             if entry.is_refused:
                 continue
@@ -409,7 +411,19 @@ def _refuse_danger(source, end, source_shown):
     raise targets.Refused("target %%s %s (source %s): refused" % (problem, source_shown.replace("%", "%%")), show(real))
 
 
-def _hint(name, known):
+def _hint(name, kind, known):
+    """Return what to say about a key that is not known in a section of a kind: where it belongs, or what was meant."""
     import difflib
-    near = difflib.get_close_matches(name, known, 1)
-    return "; did you mean %s?" % near[0] if near else ""
+    if settings.find(name, settings.scope(_ELSEWHERE[kind]))[1] is not None:
+        return " in %s: it belongs into %s" % (_PLACES[kind], _PLACES[_ELSEWHERE[kind]])
+    table, _dot, last = name.partition(".")
+    if table not in settings.TABLES:
+        near = difflib.get_close_matches(name, known, 1)
+        return "; did you mean %s?" % near[0] if near else ""
+    names = [other.partition(".")[2] for other in known if other.startswith(table + ".")]  # the name of the table is no likeness
+    near = difflib.get_close_matches(last, names, 1)
+    if last in known:
+        return "; did you mean %s, which does not stand in %s?" % (last, table)
+    if near:
+        return "; did you mean %s.%s?" % (table, near[0])
+    return "; further arguments go into %s._extra" % table if "_extra" in names else ""

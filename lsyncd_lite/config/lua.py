@@ -15,6 +15,7 @@ from lsyncd_lite.lua.values import LuaError, Meter, Table, TooMuch
 from lsyncd_lite.paths import show, to_bytes, to_text
 
 _WAY = "see lsyncd-lite.conf(5)"
+_EXAMPLE = "see lsyncd-lite-migrate(7), FUNCTIONS, and lsyncd-lite.conf(5)"
 _ACTIONS = ("onCreate", "onModify", "onAttrib", "onDelete", "onMove")
 
 # What Lua's functions by these names are called in a script of ours.
@@ -233,8 +234,11 @@ def _refused(name, function):
     if getattr(function, "belongs_to", None) == name:
         return None
     if name in _PYTHON:
-        text = "write the command as a text (mode exec), or " if name in _ACTIONS or name == "onStartup" else ""
-        return "is a function of Lua, which cannot be run here; %smode script with the Python function %s: %s" % (text, _PYTHON[name], _WAY)
+        if name in _ACTIONS or name == "onStartup":
+            text = "write the command as a text (mode exec), or "
+        else:  # most of these run a command besides rsync
+            text = "" if name == "prepare" else "use a mode with commands around its jobs (onBatch.before, onBatch.after), or "
+        return "is a function of Lua, which cannot be run here; %smode script with the Python function %s: %s" % (text, _PYTHON[name], _EXAMPLE)
     return "is a function; allowed: a text, a number, true, false or a table"
 
 

@@ -46,17 +46,22 @@ def today(entries, kind, mode):
 
     mode: of the sync, None: of settings. What is given by today's key counts before what is given by another.
     """
-    change = _Change(entries, kind, mode)
-    others = [entry for entry in entries if not change.take(entry)]
-    for entry in others:
+    change, others = _Change(entries, kind, mode), []
+    for change.place, entry in enumerate(entries):
+        if not change.take(entry):
+            others.append((change.place, entry))
+    for change.place, entry in others:
         change.carry_over(entry)
-    return change.found, change.findings, change.warnings
+    order = sorted(range(len(change.found)), key=change.places.__getitem__)
+    return [change.found[at] for at in order], change.findings, change.warnings
 
 
 class _Change:
 
     def __init__(self, entries, kind, mode):
         self.found = []
+        self.places = []  # of each of these, where it stood: a file that is written has the order of what was read
+        self.place = 0    # of the entry that is looked at
         self.findings = []
         self.warnings = []
         self._known = settings.scope(kind)
@@ -71,7 +76,7 @@ class _Change:
         if entry.key not in self._known and (base != "exitcodes" or base not in self._known):
             return False
         if self._is_ours(entry, base):
-            self.found.append(self._inotify(entry) if entry.key == "inotifyMode" else entry)
+            self._find(self._inotify(entry) if entry.key == "inotifyMode" else entry)
         return True
 
     def carry_over(self, entry):
@@ -87,6 +92,10 @@ class _Change:
             self._words(entry, "ssh._extra")
         else:
             self._rename(entry)
+
+    def _find(self, entry):
+        self.found.append(entry)
+        self.places.append(self.place)
 
     def _once(self, base, entry, words):
         if base not in self._told:
@@ -128,14 +137,14 @@ class _Change:
             elif len(tables) == 1 and tables[0] != base:
                 name = "%s.%s" % (tables[0], rest)
             else:
-                self.found.append(entry)
+                self._find(entry)
                 return
         if name != entry.key and name not in self._given:
             self._given.add(name)
             self.warnings.append("%s: is called %s today" % (entry.where, show(name)))
-            self.found.append(entry._replace(key=name))
+            self._find(entry._replace(key=name))
         elif name == entry.key:
-            self.found.append(entry)
+            self._find(entry)
         else:
             self.warnings.append("%s: is left out: it is called %s today, which is given, too" % (entry.where, show(name)))
 
@@ -191,7 +200,7 @@ class _Change:
                 raw = self.found[at].raw
                 self.found[at] = self.found[at]._replace(raw=[*(raw if isinstance(raw, list) else [raw]), *value])
             elif at is None and (key not in self._given or isinstance(value, list)):
-                self.found.append(entry._replace(key=key, raw=value))
+                self._find(entry._replace(key=key, raw=value))
 
 
 def _plain(name):

@@ -50,6 +50,8 @@ _CONNECT_TIMEOUT = b"--contimeout=60"
 
 _TOLD = 300  # bytes of what rsync says that go into the status
 
+_WRITTEN = 0.01  # seconds from the last write of a file to its rename, at most; no rsync is as fast
+
 # A name that no source holds.
 _NOTHING = b".probe-\001"
 
@@ -73,8 +75,11 @@ class Rsync:
         self._deletes_in_batch = config.delete in (True, "running")
         self.shell = ssh.command(config, environ, sockets) if ssh.is_over_ssh(config) else []  # the words that reach the host
         self.connection = ssh.connection(self.shell, sockets)  # how its name begins; None: not shared
-        self._options = (_table_options(config.rsync) + _connection_options(config, environ, sockets)
-                         + [b"--modify-window=-1"])  # a change of the same size within the same second
+        # By nanoseconds: else a change of the same size within the same second is not seen. With --update that would overwrite
+        # what is newer by less than two seconds: the echo of a two-way mirror would undo what was written since.
+        self.updates = config.rsync.update or any(word in ("-u", "--update") for word in config.rsync._extra)
+        self._options = _table_options(config.rsync) + _connection_options(config, environ, sockets) + [
+            b"--modify-window=%d" % (0 if self.updates else -1)]
         self._rules = self._user_rules = [b"--filter=%s %s" % (to_bytes(sign), pattern) for sign, pattern, _where in config.rules]
         self.protected = ()  # relative directories below which nothing is deleted
         self._extra = [to_bytes(argument) for argument in config.rsync._extra]
@@ -355,7 +360,13 @@ class _Plan:
             return _put(self._plain, place)
         if facts.st_nlink > 1 and mode.config.rsync.hard_links:
             self._linked = True
-        again = marks & FRESH and not self._settled < facts.st_mtime <= self._wall
+        if mode.updates:
+            # By content, what arrives from the other side would go back over what is as new there to the second. So only what was
+            # written here (who receives sets the time, which leaves a later ctime), where the target may have been given
+            # another version of that second. (infinite // 1 is equal to nothing)
+            again = marks & FRESH and facts.st_ctime - facts.st_mtime < _WRITTEN and facts.st_mtime // 1 == self._settled // 1
+        else:
+            again = marks & FRESH and not self._settled < facts.st_mtime <= self._wall
         if mode.config.batchSizeLimit is not None and facts.st_size > mode.config.batchSizeLimit:
             self._large.append(([place], [], again))
             return self._large[-1][1]

@@ -305,3 +305,17 @@ def test_a_target_that_vanishes_is_waited_for_and_equal_when_it_is_back(mode, da
     one.kill(signal.SIGHUP)  # which waits no longer
     one.wait_equal(src, dst)
     one.wait_idle()
+
+
+def test_with_update_nothing_goes_back_over_what_is_newer_by_a_second(src, dst, daemon):
+    running = daemon(sync(src, dst, rsync={"archive": True, "update": True}))
+    begin = int(time.time()) - 60
+    for number, (here, there) in enumerate([(0.2, 0.7), (0.0, 1.5), (0.9, 1.0), (0.5, 9.0)]):
+        name = "file%d" % number
+        (dst / name).write_text("new")
+        os.utime(str(dst / name), (begin + there, begin + there))
+        (src / "rest").write_text("old")
+        os.utime(str(src / "rest"), (begin + here, begin + here))
+        (src / "rest").rename(src / name)  # as it arrives from the other side
+    running.fence(src, dst)
+    assert [(dst / ("file%d" % number)).read_text() for number in range(4)] == ["new"] * 4

@@ -61,6 +61,21 @@ def test_pairs_that_did_not_change_go_on_new_ones_start_and_removed_ones_end(tmp
     assert "stays: ended" not in running.log() and "stays: begun anew" not in running.log()
 
 
+def test_pairs_without_a_name_that_go_on_tell_what_they_are_called_now(tmp_path, src, daemon):
+    make(src, "a")
+    first, second = sync(src, tmp_path / "first"), sync(src, tmp_path / "second")
+    running = daemon(first, second)
+    running.configure(second)
+    running.kill(signal.SIGHUP)
+    running.wait_log("names by the new configuration: sync2 is sync1 now")
+    assert "sync1: ended by the new configuration" in running.log() and "begun anew" not in running.log()
+    running.configure(first, second)
+    running.kill(signal.SIGHUP)
+    running.wait_log("names by the new configuration: sync1 is sync2 now")
+    running.wait(lambda: running.log().count("sync1: full sync finished") == 2, "the new pair to begin")
+    assert running.log().count("sync2: full sync finished") == 1
+
+
 def test_what_was_queued_for_an_unchanged_pair_survives(src, dst, tmp_path, daemon, rsync):
     make(src, "a")
     binary = rsync()

@@ -273,6 +273,7 @@ def test_functions_are_named_with_their_way_out(name, python):
         (line,) = [line for line in found if not line.startswith("F:1: sync: ")]
         assert line.startswith("F:2: %s: is a function of Lua, which cannot be run here; " % name) and python in line and "lsyncd-lite.conf(5)" in line
         assert ("mode exec" in line) == name.startswith("on")
+        assert ("onBatch.after" in line) == (name in ("action", "collect", "init")) and "lsyncd-lite-migrate(7)" in line
         assert len(found) == 1
 
 

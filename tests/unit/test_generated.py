@@ -130,8 +130,12 @@ def test_there_is_an_example_of_every_mode():
     assert modes | {"rsync"} == set(settings.MODES)
 
 
-def test_what_the_way_from_lsyncd_shows_is_so(here):
-    actions, function = manpage.examples(MIGRATE, "lua")
+def test_what_the_way_from_lsyncd_shows_is_so(here, monkeypatch):
+    named, actions, function, command = manpage.examples(MIGRATE, "lua")
+    monkeypatch.setenv("THIS_HOST", "web1")
+    config = load(named, "lsyncd.conf.lua")
+    assert [sync.target for sync in config.syncs] == [b"web2:/srv/www/"] and config.warnings == []
+    assert load(command, "lsyncd.conf.lua").syncs[0].onBatch.after is not None
     (section,), (script,) = manpage.examples(MIGRATE, "ini"), manpage.examples(MIGRATE, "python")
     (sync,) = load(actions, "lsyncd.conf.lua").syncs
     assert (sync.mode, sync.maxProcesses) == ("exec", 4)

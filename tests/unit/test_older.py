@@ -23,6 +23,11 @@ def test_todays_keys_stay_as_they_are():
     assert today({"exitcodes.3": "again", "onMove": "x"}, mode="exec") == ({"exitcodes.3": "again", "onMove": "x"}, [], [])
 
 
+def test_what_stands_together_stays_together():
+    values = {"excludefrom": "/x", "ssh.port": 1, "ssh.options.A": 1, "ssh.options.B": 1, "rsyncOps": ["-lt"], "delay": 1}
+    assert list(today(values)[0]) == ["excludeFrom", "ssh.port", "ssh.options.A", "ssh.options.B", "rsync.links", "rsync.times", "delay"]
+
+
 @pytest.mark.parametrize("kind, name, key", [
     ("settings", "statusIntervall", "statusInterval"), ("settings", "statusfile", "statusFile"), ("settings", "logFile", "logfile"), ("settings", "pidFile", "pidfile"),
     ("settings", "log_facility", "logfacility"), ("sync", "targetDir", "targetdir"), ("sync", "exclude_from", "excludeFrom"), ("sync", "excludefrom", "excludeFrom"),

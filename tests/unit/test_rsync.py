@@ -362,6 +362,22 @@ def argvs(**keys):
     return [job.argv for job in jobs]
 
 
+@pytest.mark.parametrize("table", [{"update": True}, {"_extra": ("-u",)}, {"_extra": ("--update",)}])
+def test_with_update_what_is_newer_by_less_than_two_seconds_is_left_alone(table):
+    made = mode(rsync=table)
+    for job in made.plan([(b"f", FRESH), (b"d/f", FRESH)], Source(TREE), SETTLED, WALL) + made.plan([(b"", WHOLE)], Source(TREE), SETTLED, WALL):
+        assert b"--modify-window=0" in job.argv and b"--modify-window=-1" not in job.argv and not by_content(job)
+
+
+@pytest.mark.parametrize("mtime, ctime, settled, expected", [
+    (1000.9, 1000.9, 1000.2, True), (1000.9, 1000.905, 1000.2, True), (1000.1, 1000.1, 1000.2, True),  # written here; the target may have one of that second
+    (1000.9, 1001.2, 1000.2, False),  # it has arrived here
+    (1001.1, 1001.1, 1000.2, False), (999.9, 999.9, 1000.2, False), (1000.9, 1000.9, float("inf"), False)])
+def test_with_update_only_what_was_written_here_is_compared_by_content_within_a_second(mtime, ctime, settled, expected):
+    (job,) = plan([(b"a", FRESH)], {b"a": file(mtime=mtime, ctime=ctime)}, settled=settled, rsync={"update": True})
+    assert by_content(job) == expected
+
+
 @pytest.mark.parametrize("table, expected", [
     ({}, [b"-lst"]),
     ({"links": False, "times": False, "protect_args": False}, []),

@@ -23,8 +23,8 @@ def config(rules=(), extra_rules=(), mode="rsync", rsync=None, ssh=None, xargs=N
     return SyncConfig(**dict(plain, **tables, **keys))
 
 
-def file(mtime=0, size=1, nlink=1):
-    return SimpleNamespace(st_mode=stat.S_IFREG | 0o644, st_mtime=mtime, st_mtime_ns=int(mtime * 1e9), st_size=size, st_nlink=nlink)
+def file(mtime=0, size=1, nlink=1, ctime=None):
+    return SimpleNamespace(st_mode=stat.S_IFREG | 0o644, st_mtime=mtime, st_ctime=mtime if ctime is None else ctime, st_mtime_ns=int(mtime * 1e9), st_size=size, st_nlink=nlink)
 
 
 def thing(kind):
