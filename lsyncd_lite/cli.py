@@ -101,10 +101,11 @@ def main(arguments=None):
             os.open(os.devnull, os.O_RDWR)
     if os.getpid() == 1:  # to which the kernel sends nothing that it has no handler for (pid_namespaces(7)); the loop takes over
         signal.signal(signal.SIGTERM, _end)
+    warnings = []
     try:
         return _run(arguments)
     except ConfigError as error:
-        lines = error.lines
+        warnings, lines = error.warnings, error.lines
     except Fatal as error:
         lines = [str(error)]
     except KeyboardInterrupt:
@@ -114,8 +115,8 @@ def main(arguments=None):
         return FAILURE
     except Exception as error:  # a defect of ours: one line, and where
         lines = [_defect(error)]
-    for line in lines:
-        _say("<3>" * is_journal(2) + line, 2)
+    for mark, line in [("<4>", line) for line in warnings] + [("<3>", line) for line in lines]:
+        _say(mark * is_journal(2) + line, 2)
     return FAILURE
 
 
@@ -225,10 +226,10 @@ def _check(config, nothing):
     """
     from lsyncd_lite import check
     errors, warnings = check.findings(config)
+    if errors:
+        raise ConfigError(errors, warnings)
     for warning in warnings:
         _say(warning, 2)
-    if errors:
-        raise ConfigError(errors)
     if not config.syncs:
         _say(nothing, 2)
         return EMPTY
@@ -248,10 +249,10 @@ def _convert(readings, errors, warnings, is_json):
         if text:
             _say(text[:-1])
     finally:  # whoever reads it may have seen enough, but that is no reason for silence
+        if errors:
+            raise ConfigError(errors, warnings)
         for warning in warnings:
             _say(warning, 2)
-        if errors:
-            raise ConfigError(errors)
     return 0
 
 

@@ -15,12 +15,14 @@ import sys
 class ConfigError(Exception):
     """What is wrong in a configuration or on the command line.
 
-    `lines` (list of str) holds one finding each, as `FILE:LINE: KEY: what is wrong`.
+    `lines` (list of str) holds one finding each, as `FILE:LINE: KEY: what is wrong`;
+    `warnings` what else there is to say, which may be the reason of it.
     """
 
-    def __init__(self, lines):
+    def __init__(self, lines, warnings=()):
         super().__init__("\n".join(lines))
         self.lines = list(lines)
+        self.warnings = list(warnings)
 
 
 class Fatal(Exception):

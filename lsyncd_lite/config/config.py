@@ -77,7 +77,7 @@ def load(filename, overrides=None, pairs=()):
                                                 for key, raw in dict(values, mode=mode).items()]))
     config = builder.build(sections, overrides or {})
     if builder.errors:
-        raise ConfigError(builder.errors)
+        raise ConfigError(builder.errors, builder.warnings)
     return config
 
 

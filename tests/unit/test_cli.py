@@ -176,6 +176,14 @@ def test_check_tells_warnings_and_ok(run, here):
     assert (status, out, len(err)) == (0, ["OK"], 1) and err[0].startswith("%s/conf:6: rsync._extra: " % here)
 
 
+def test_what_is_refused_is_told_with_the_warnings_that_may_be_the_reason(run, here):
+    (here / "f.lua").write_text('sync { default.rync, source = "/srv", target = "h:/x" }\n')
+    status, out, err = run("-check", "f.lua")
+    assert (status, out, len(err)) == (255, [], 2)
+    assert err[0].endswith("f.lua:1: sync: item 1 of its list is nil: was it ever given a value?")
+    assert ": sync: says not how: " in err[1]
+
+
 def test_check_warns_of_more_sources_than_there_are_inotify_instances(run, monkeypatch):
     monkeypatch.setattr(limits, "limit", lambda what: (4, "fs.inotify.max_user_" + what))
     within = "[sync %s]\nsource = /srv/www/%s\ntarget = h:%s\n"
