@@ -369,8 +369,9 @@ def default_text(key, mode=None):
     return "yes" if value is True else "no" if value is False else "%g" % value if isinstance(value, float) else str(value)
 
 
+@lru_cache(None)
 def scope(name):
-    """Return {full key: Key} of what may stand in a section: "settings" or "sync"."""
+    """Return {full key: Key} of what may stand in a section: "settings" or "sync"; nobody may change it."""
     rows = {key.name: key for key in KEYS if name in key.scopes.split()}
     if name == "sync":
         rows.update(("%s.%s" % (table, key.name), key)
@@ -388,7 +389,6 @@ def find(name, known):
     return name, None, None
 
 
-@lru_cache(1024)
 def is_command(kind, name):
     """Tell whether a key of a section is a command, in which "$" is the shell's, or unknown."""
     key = find(name, scope(kind))[1]

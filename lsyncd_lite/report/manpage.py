@@ -183,7 +183,7 @@ def _escaped(line):
 
 def _keys():
     """Return {full name: Key} of all keys; one that stands for something else in a sync is "settings NAME"."""
-    found = settings.scope("sync")
+    found = dict(settings.scope("sync"))
     for name, key in settings.scope("settings").items():
         found[name if found.get(name, key) is key else "settings " + name] = key
     return found
