@@ -9,17 +9,14 @@ from lsyncd_lite.jobs import lacks
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.paths import below, show, to_bytes
 from lsyncd_lite.system import program
-from lsyncd_lite.watch import choice, limits
 
 
 def findings(config):
     """Return (errors, warnings), two lists of lines."""
     errors, missing = _of_commands(config), ["sync %s: %s" % (show(sync.name), words) for sync in config.syncs for words in lacks(sync)]
-    crowded = limits.too_few_instances(sum(not polls for _root, polls in choice.roots(config.syncs)))
-    warnings = config.warnings + ([] if crowded is None else [crowded])
     if config.settings.insist:
-        return errors, warnings + missing
-    return errors + missing, warnings
+        return errors, config.warnings + missing
+    return errors + missing, config.warnings
 
 
 def deciding(config, text):

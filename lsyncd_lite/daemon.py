@@ -178,15 +178,20 @@ class Daemon:
         sync.give_up(words)  # the others have their pass
 
     def _read_events(self):
-        if not self._readable:
-            return
+        if self._readable:
+            self._let_gather()
+        for watched in self._readable:
+            self._changed = watched.read() or self._changed
+        self._readable.clear()
+        for watched in self._trees:
+            if watched.has_unread:
+                self._changed = watched.read() or self._changed
+
+    def _let_gather(self):
         burst = time.monotonic() - self._read_at < BURST
         if burst or not any(sync.config.delay == 0 for watched in self._readable for sync in watched.syncs):
             time.sleep(BURST_NAP if burst else NAP)
         self._read_at = time.monotonic()
-        for watched in self._readable:
-            self._changed = watched.read() or self._changed
-        self._readable.clear()
 
     def _start_jobs(self):
         """Start what is due; who came first this time comes last the next."""

@@ -71,7 +71,7 @@ class Watched:
     @property
     def look_at(self):
         """When `look` is due, None: never."""
-        if self._root_aside.answered or self._scan_aside.answered or self._has_news:
+        if self._root_aside.answered or self._scan_aside.answered or self._has_news or self.has_unread:
             return 0.0
         times = [self._retry_at]
         if self.is_silent:
@@ -81,6 +81,11 @@ class Watched:
         else:
             times += [self._scan_at, self._settle_at]
         return min([at for at in times if at is not None], default=None)
+
+    @property
+    def has_unread(self):
+        """Whether `read` has something to read that came with what others have read."""
+        return self.tree is not None and self.tree.fd is not None and self.tree.has_unread
 
     @property
     def is_silent(self):

@@ -45,15 +45,6 @@ def used_up(error):
     return None
 
 
-def too_few_instances(wanted):
-    """Return the words for so many trees, an instance each, that come near to the limit or pass it, else None."""
-    number, name = limit("instances")
-    if number is None or wanted <= number * _NEARLY:
-        return None
-    return ("%d sources are watched, with an inotify instance each, and %s is %d for all programs of a user: what is too much is scanned "
-            "every scanInterval seconds; sysctl -w %s=%d" % (wanted, name, number, name, max(2 * wanted, number * 2)))
-
-
 class Ceiling:
     """Tells, once, when the watches come near their limit."""
 

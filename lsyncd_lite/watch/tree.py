@@ -15,7 +15,7 @@ from lsyncd_lite.mirror.change import FRESH, PLACE, WHOLE
 from lsyncd_lite.mirror.events import Kind, Seen
 from lsyncd_lite.mirror.moves import Move
 from lsyncd_lite.paths import below, join, show, split
-from lsyncd_lite.watch import filesystems, inotify, limits
+from lsyncd_lite.watch import filesystems, inotify, instances, limits
 from lsyncd_lite.watch.inotify import (
     IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_IGNORED,
     IN_ISDIR, IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_MOVE_SELF, IN_ONLYDIR, IN_Q_OVERFLOW, IN_UNMOUNT)
@@ -73,16 +73,17 @@ class Tree:
         self._rename = None   # the last of a directory: (cookie, from, to), both (wd, name) or None
         self._moving = None, None  # (cookie, Top or None) of what was moved from somewhere last
         self._doubtful = set()  # wds of directories whose content is not what events have told
-        self._inotify = inotify.Inotify()
+        self._dirs = {}
+        self._inotify = instances.port(self._mask, self._dirs)
         self.fd = self._inotify.fd
         try:
             self._root_wd = self._inotify.add(root, self._mask)
+            self._dirs[self._root_wd] = None, b""
             facts = os.stat(root)
         except OSError:
             self.close()
             raise
         self.identity = facts.st_dev, facts.st_ino
-        self._dirs = {self._root_wd: (None, b"")}
         self._counting = facts.st_dev if filesystems.kind(root) in _COUNTING else None
         gc.disable()  # a hundred thousand tuples without a cycle are not worth looking through
         self._walk([(self._root_wd, root)])
@@ -459,6 +460,11 @@ class Tree:
         return ([found] if found else []) + self._told()
 
     # ---- events ------------------------------------------------------------------------------
+
+    @property
+    def has_unread(self):
+        """Whether there is something to read although the descriptor does not tell it."""
+        return bool(self._inotify.waiting)
 
     def read(self):
         """Return the changes that the kernel tells of now, as `translate` does; [] if there are none."""

@@ -218,6 +218,40 @@ def test_without_anything_of_inotify_all_is_scanned_until_there_is_something(num
     assert running.log().count("full sync of") == 1
 
 
+def test_more_sources_than_inotify_instances_are_all_noticed_at_once(tmp_path, daemon, namespaces):
+    (tmp_path / "dst").mkdir()
+
+    def mirror(name, **keys):
+        make(tmp_path / "src" / name, "a")
+        return sync(tmp_path / "src" / name, tmp_path / "dst" / name.replace("/", "-"), name=name.replace("/", "-"), **keys)
+
+    def all_is_noticed(word, *syncs):
+        for one in syncs:
+            make(one["source"], word, word + ".d/e/f")
+        for one in syncs:
+            running.wait_equal(one["source"], one["target"][0])
+
+    syncs = [mirror("s%02d" % number) for number in range(12)] + [mirror("s03/in"), mirror("s03/in/deep")]
+    running = daemon(*syncs, prefix=limited(3, "instances"))
+    all_is_noticed("first", *syncs)
+
+    syncs = syncs[:2] + [mirror("s02", exclude=["*.tmp"])] + syncs[5:] + [mirror("new%d" % number) for number in range(5)]
+    running.configure(*syncs)
+    running.kill(signal.SIGHUP)
+    running.wait(lambda: len(running.status()) == len(syncs), "the new syncs in the status")
+    running.wait_idle()
+    all_is_noticed("second", *syncs)
+
+    gone = tmp_path / "src" / "s07"
+    shutil.rmtree(str(gone))
+    running.wait_log("Error: source .*s07 is gone or was replaced: waiting for it")
+    all_is_noticed("third", *(one for one in syncs if one["source"] != str(gone)))
+    make(tmp_path / "back", "b/c").rename(gone)
+    running.wait_equal(gone, tmp_path / "dst" / "s07")
+    all_is_noticed("fourth", *syncs)
+    assert not polling(running) and "scan" not in running.log() and running.log().count("Error") == 1
+
+
 # trap 26
 def test_that_watches_are_nearly_used_up_is_said_once(src, dst, daemon, namespaces):
     make(src, *("d%02d/f" % number for number in range(40)))

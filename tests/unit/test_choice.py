@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lsyncd_lite.watch import choice, filesystems
+from lsyncd_lite.watch import choice, filesystems, instances
 from lsyncd_lite.watch.choice import roots, watch
 from lsyncd_lite.watch.filesystems import Mounts
 from lsyncd_lite.watch.inotify import Inotify
@@ -72,6 +72,7 @@ def test_a_root_that_cannot_be_watched_for_want_of_something_is_scanned(number, 
     def fail(*_args):
         raise OSError(number, os.strerror(number))
 
+    monkeypatch.setattr(instances, "_instances", [])
     monkeypatch.setattr(Inotify, "__init__" if number == errno.EMFILE else "add", fail)
     tree, warning, trouble = watch(os.fsencode(str(tmp_path)), "CloseWrite", None, False, {"auto"})
     assert tree.fd is None and warning is None and "sysctl -w " in trouble

@@ -13,7 +13,6 @@ from lsyncd_lite import cli
 from lsyncd_lite.config import settings
 from lsyncd_lite.config.options import FORMS, OPTIONS, PAIRS, REPEATED, VALUES
 from lsyncd_lite.errors import ConfigError
-from lsyncd_lite.watch import limits
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(lsyncd_lite.__file__)))
 PAIR = ["-rsync", "/srv/www", "host:/dst"]
@@ -182,15 +181,6 @@ def test_what_is_refused_is_told_with_the_warnings_that_may_be_the_reason(run, h
     assert (status, out, len(err)) == (255, [], 2)
     assert err[0].endswith("f.lua:1: sync: item 1 of its list is nil: was it ever given a value?")
     assert ": sync: says not how: " in err[1]
-
-
-def test_check_warns_of_more_sources_than_there_are_inotify_instances(run, monkeypatch):
-    monkeypatch.setattr(limits, "limit", lambda what: (4, "fs.inotify.max_user_" + what))
-    within = "[sync %s]\nsource = /srv/www/%s\ntarget = h:%s\n"
-    text = GOOD + "".join(within % (name, name, name) for name in "abcdef")  # they lie in the source of the first
-    assert run("-check", conf(text)) == (0, ["OK"], [])
-    status, out, err = run("-check", conf(text.replace("= /srv/www\n", "= /srv/other\n")))
-    assert (status, out, len(err)) == (0, ["OK"], 1) and err[0].startswith("7 sources are watched, with an inotify instance each, and fs.inotify.max_user_instances is 4 ")
 
 
 def test_check_asks_a_shell_about_each_command_and_runs_none(run, here):

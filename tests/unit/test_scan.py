@@ -771,15 +771,6 @@ def test_a_limit_that_comes_near_is_told_once_until_the_watches_have_fallen(sysc
     assert ceiling.words(901) is None
 
 
-def test_too_many_sources_for_the_instances_of_a_user_are_told_with_the_number_that_would_do(monkeypatch):
-    monkeypatch.setattr(limits, "limit", lambda what: (128, "fs.inotify.max_user_" + what))
-    assert limits.too_few_instances(102) is None
-    assert limits.too_few_instances(103).endswith("sysctl -w fs.inotify.max_user_instances=256")
-    assert limits.too_few_instances(500).endswith("sysctl -w fs.inotify.max_user_instances=1000")
-    monkeypatch.setattr(limits, "limit", lambda what: (None, "fs.inotify.max_user_" + what))
-    assert limits.too_few_instances(500) is None
-
-
 @pytest.mark.parametrize("number, word", [(errno.EMFILE, "max_user_instances"), (errno.ENOSPC, "max_user_watches"), (errno.EACCES, None)])
 def test_what_keeps_us_from_watching_anything_is_named(number, word, sysctls):
     words = limits.used_up(OSError(number, "x"))
