@@ -5,10 +5,9 @@ Lua's own, which people know from elsewhere.
 """
 
 from lsyncd_lite.lua.arithmetic import to_float, to_integer, to_text
-from lsyncd_lite.lua.values import LuaError, Table, type_name
+from lsyncd_lite.lua.values import LuaError, Table, named, type_name
 
 FIELD = 100      # bytes, about, that a field of a table takes
-LONG = 1024      # bytes of strings that are only read cost a step
 _REQUIRED = object()
 
 
@@ -114,11 +113,6 @@ def is_less(left, right):
     if type_name(left) == type_name(right) and type_name(left) in ("number", "string"):
         return left < right
     raise LuaError("%s cannot be compared with %s" % (named(left), named(right)))
-
-
-def named(value):
-    """Return "nil", or "a string" and so on, for people."""
-    return "nil" if value is None else "a " + type_name(value)
 
 
 def is_true(value):

@@ -8,7 +8,7 @@ import math
 import operator
 import re
 
-from lsyncd_lite.lua.values import LuaError, type_name
+from lsyncd_lite.lua.values import LuaError, named
 
 SMALLEST = -1 << 63
 LARGEST = (1 << 63) - 1
@@ -136,7 +136,7 @@ def described(value):
     """Return what a value is, for an error: "a table", "nil", "a string that is no number"."""
     if isinstance(value, bytes) and to_number(value) is None:
         return "a string that is no number"
-    return "nil" if value is None else "a " + type_name(value)
+    return named(value)
 
 
 def negative(value):

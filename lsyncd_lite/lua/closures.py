@@ -8,10 +8,9 @@ are such cells.
 import operator
 
 from lsyncd_lite.lua.tree import name_of
-from lsyncd_lite.lua.values import LuaError, Table
+from lsyncd_lite.lua.values import LONG, LuaError, Table
 from lsyncd_lite.paths import show
 
-LONG = 1024  # bytes of a string that cost a step more
 _MANY = 16  # values of a call or a list that cost a step more, each
 _COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 

@@ -6,11 +6,10 @@ that are not what is mostly there, and calls.
 
 import re
 
-from lsyncd_lite.lua.arithmetic import NUMBERS, calculate, described, negative, to_text
-from lsyncd_lite.lua.closures import LONG
+from lsyncd_lite.lua.arithmetic import NUMBERS, calculate, negative, to_float, to_text
 from lsyncd_lite.lua.compiler import Compiler
 from lsyncd_lite.lua.tree import name_of, python_frames
-from lsyncd_lite.lua.values import LuaError, Table, type_name
+from lsyncd_lite.lua.values import LONG, LuaError, Table, named
 from lsyncd_lite.paths import show
 
 _ARGUMENT = re.compile("^bad argument #([0-9]{1,3}) ")  # how an error of the library begins that is about one
@@ -49,7 +48,7 @@ class Machine:
     def call(self, function, arguments):
         """Return the results (tuple) of a function, for the library."""
         if not callable(function):
-            raise LuaError("%s cannot be called" % _a(function))
+            raise LuaError("%s cannot be called" % named(function))
         line = self.line
         try:
             return function(self, *arguments)
@@ -108,7 +107,7 @@ class Machine:
         try:
             return calculate(sign, left, right)
         except LuaError as error:
-            error.words += _who(nodes, (left, right), _is_operand)
+            error.words += _who(nodes, (left, right), _is_no_operand)
             raise self._placed(error, line)
 
     def negative(self, value, node, line):
@@ -116,7 +115,7 @@ class Machine:
         try:
             return negative(value)
         except LuaError as error:
-            error.words += _who((node,), (value,), _is_operand)
+            error.words += _who((node,), (value,), _is_no_operand)
             raise self._placed(error, line)
 
     def length(self, value, node, line):
@@ -134,7 +133,7 @@ class Machine:
         if type(left) in NUMBERS and type(right) in NUMBERS:
             return less(left, right)
         raise LuaError("%s cannot be compared with %s%s"
-                       % (_a(left), _a(right), _who(nodes, (left, right), lambda value: type(value) not in NUMBERS)), line)
+                       % (named(left), named(right), _who(nodes, (left, right), lambda value: type(value) not in NUMBERS)), line)
 
     def equal(self, left, right, line):
         """Return left == right."""
@@ -155,7 +154,7 @@ class Machine:
                 parts.append(to_text(value))
             else:
                 raise LuaError(".. is not possible with %s%s"
-                               % (_a(value), _who(nodes, values, lambda value: not isinstance(value, bytes) and type(value) not in NUMBERS)), line)
+                               % (named(value), _who(nodes, values, lambda value: not isinstance(value, bytes) and type(value) not in NUMBERS)), line)
         size = sum(map(len, parts))
         self.take(size + 50, line)
         if size > LONG:
@@ -192,15 +191,11 @@ class Machine:
 
 
 def _is(name, value):
-    return "%s is %s" % (name or "a value", _a(value))
+    return "%s is %s" % (name or "a value", named(value))
 
 
-def _a(value):
-    return "nil" if value is None else "a " + type_name(value)
-
-
-def _is_operand(value):
-    return described(value) != "a number" and (not isinstance(value, bytes) or described(value) != "a string")
+def _is_no_operand(value):
+    return to_float(value) is None
 
 
 def _who(nodes, values, is_wrong):
@@ -208,5 +203,5 @@ def _who(nodes, values, is_wrong):
     for node, value in zip(nodes, values):
         if is_wrong(value):
             name = name_of(node)
-            return " (%s is %s)" % (name, _a(value)) if name else ""
+            return " (%s is %s)" % (name, named(value)) if name else ""
     return ""

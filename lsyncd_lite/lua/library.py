@@ -5,9 +5,9 @@ at each reading. Source is the reference manual of Lua 5.3, §6.
 """
 
 from lsyncd_lite.lua import numbers, strings, tables
-from lsyncd_lite.lua.arguments import Arguments, is_true, named, text_of
+from lsyncd_lite.lua.arguments import Arguments, is_true, text_of
 from lsyncd_lite.lua.arithmetic import to_number, wrap
-from lsyncd_lite.lua.values import LuaError, Table, TooMuch, type_name
+from lsyncd_lite.lua.values import LuaError, Table, TooMuch, named, type_name
 from lsyncd_lite.paths import show, to_bytes
 
 _LONGEST = 1000  # bytes of what error() says, and of a line that is printed

@@ -4,10 +4,10 @@ Source is the reference manual of Lua 5.3, §6.4. A function takes the Machine a
 arguments and returns a tuple; it counts what it makes before it makes it.
 """
 
-from lsyncd_lite.lua.arguments import LONG, Arguments, as_string, is_true
+from lsyncd_lite.lua.arguments import Arguments, as_string, is_true
 from lsyncd_lite.lua.format import formatted
 from lsyncd_lite.lua.pattern import Pattern, all_captured, captured, find
-from lsyncd_lite.lua.values import LuaError, Table, type_name
+from lsyncd_lite.lua.values import LONG, LuaError, Table, type_name
 from lsyncd_lite.paths import show
 
 _SPECIAL = b"^$*+?.([%-"  # without any of these string.find looks for bytes, even for a ")" that closes nothing

@@ -4,8 +4,8 @@ Sources are the reference manual of Lua 5.3, §6.1 and §6.6. A value that is mo
 line in which it was written with it.
 """
 
-from lsyncd_lite.lua.arguments import FIELD, LONG, Arguments, as_string, is_less, is_same, is_true, named, text_of
-from lsyncd_lite.lua.values import LuaError, Table
+from lsyncd_lite.lua.arguments import FIELD, Arguments, as_string, is_less, is_same, is_true, text_of
+from lsyncd_lite.lua.values import LONG, LuaError, Table, named
 from lsyncd_lite.paths import show
 
 

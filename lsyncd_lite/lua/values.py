@@ -20,6 +20,9 @@ class TooMuch(LuaError):
     """What takes more steps or memory than there are: no pcall catches it."""
 
 
+LONG = 1024  # bytes of a string that is only looked at, which cost a step
+
+
 class Meter:
     """Counts what an evaluation costs; raises TooMuch when there are not as many left."""
 
@@ -106,6 +109,11 @@ def _plain(key):
     if type(key) is float and key.is_integer() and -2.0 ** 63 <= key < 2.0 ** 63:
         return int(key)
     return ("boolean", key) if type(key) is bool else key
+
+
+def named(value):
+    """Return "nil", or "a string" and so on, for people."""
+    return "nil" if value is None else "a " + type_name(value)
 
 
 def type_name(value):

@@ -468,7 +468,7 @@ class Tree:
 
     def read(self):
         """Return the changes that the kernel tells of now, as `translate` does; [] if there are none."""
-        return self.translate(inotify.parse_events(b"".join(iter(self._inotify.read, b""))))
+        return self.translate(inotify.parse_events(self._inotify.read()))
 
     def translate(self, events):
         """Return what (wd, mask, cookie, name) events tell, in order.
