@@ -26,7 +26,7 @@ FORMS = (
 # What the words in capitals stand for.
 VALUES = {
     "CONFIG": "file", "FILE": "file", "PATH": "file", "TARGET": "file", "SOURCE": "directory", "TARGETDIR": "directory",
-    "HOST": "host", "CATEGORY": "category", "SYNC": "sync", "SECS": "number", "OPTS": "text",
+    "HOST": "host", "CATEGORY": "category", "SYNC": "sync", "SECS": "number", "NUMBER": "number", "OPTS": "text",
 }
 
 # Categories of the log: those that are shown by themselves, and those that -log shows.
@@ -68,3 +68,34 @@ PAIRS = {"rsync": ("source", "target"), "rsyncssh": ("source", "host", "targetdi
 # All of them by name, in the order in which people see them.
 OPTIONS = {option.name: option for option in (*_OTHERS, *(Option(key.name, key.option, key.help) for key in settings.KEYS
                                                           if key.option is not None))}
+
+# Words that ask or steer a daemon that runs. words: what may follow; options: those of ASKING that may be given
+Command = namedtuple("Command", "name words help options")
+
+ASKING = {option.name: option for option in (
+    Option("watch", "", "Show it again and again, until q is typed."),
+    Option("json", "", "Print it for machines."),
+    Option("v", "", "Name the queued paths, too."),
+    Option("html", "FILE", "Write it as a page that needs nothing else."),
+    Option("s", "FILE", "Read this status file; ask no daemon."),
+    Option("w", "NUMBER", "Warn of more queued changes of a sync than this."),
+    Option("c", "NUMBER", "More than this are critical."),
+    Option("age", "SECS", "A change that waits for longer than this is critical."),
+    Option("alive", "", "Only 0 or 1: whether the daemon works (for health checks)."),
+    Option("timeout", "SECS", "Wait no longer than this."),
+    Option("socket", "FILE", "The daemon's control socket, or NAME for that of /run/lsyncd-lite/NAME.sock."),
+)}
+
+COMMANDS = {command.name: command for command in (
+    Command("status", "[SYNC]", "Show what each sync is at.", ("watch", "json", "v", "html", "s", "socket")),
+    Command("check", "[SYNC]", "Answer as a plugin of Nagios or Icinga does.", ("w", "c", "age", "alive", "s", "socket")),
+    Command("wait", "[SYNC]", "Wait until all that has changed so far is on the target.", ("timeout", "socket")),
+    Command("flush", "[SYNC]", "Send now what is queued, whatever the delay.", ("socket",)),
+    Command("full", "[SYNC]", "Queue a full sync.", ("socket",)),
+    Command("retry", "[SYNC]", "Try now what has failed.", ("socket",)),
+    Command("pause", "[SYNC]", "Start no job; changes are gathered all the time.", ("socket",)),
+    Command("resume", "[SYNC]", "Go on.", ("socket",)),
+    Command("release", "[SYNC]", "Let what maxDelete holds be done, once.", ("socket",)),
+    Command("reload", "", "Read the configuration again, and say what is wrong with it.", ("socket",)),
+    Command("stop", "", "Send what is pending, then end the daemon; wait for its end.", ("timeout", "socket")),
+)}

@@ -13,6 +13,7 @@ from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ACTION, CHECK, CLEANING, GATE, HOOK, LOST, MAY_BEGIN, PROBE, Job, Verdict
 from lsyncd_lite.mirror.queue import BOUND
 from lsyncd_lite.mirror.schedule import Schedule
+from lsyncd_lite.mirror.tally import Tally
 from lsyncd_lite.paths import below, show, to_bytes
 
 RETRY_LONGEST = 60.0   # seconds between two tries at a target that does not work
@@ -92,6 +93,7 @@ class Pair:
         self.last_success = None   # wall clock
         self.last_error = None     # words
         self.failing_since = None  # wall clock
+        self.tally = Tally()
 
     # ---- the source --------------------------------------------------------------------------
 

@@ -1,0 +1,82 @@
+"""What a daemon is at, as plain values: the one answer from which all that people and machines read is made.
+
+`take` makes it of living syncs, `status.parse` as much of it as stands in a status
+file; table, page, metrics and check read nothing else. JSON can hold it as it is. All
+texts are escaped already (`show`), all times are seconds: "at", "started", "…_since"
+and "last_success" since the epoch, others long. What is not known is None.
+"""
+
+import os
+
+from lsyncd_lite import __version__
+from lsyncd_lite.paths import show
+
+
+def take(daemon, syncs, now, wall):
+    """Return the snapshot (dict) of a daemon.
+
+    daemon: {key: value} of what only it knows, see `DAEMON`; syncs: Syncs, in the order in which people see them;
+    now: their clock; wall: seconds since the epoch.
+    """
+    return {"program": "lsyncd-lite", "version": __version__, "pid": os.getpid(), "at": wall, **DAEMON, **daemon,
+            "syncs": [of_sync(sync, now) for sync in syncs]}
+
+
+# What only the daemon knows, and what is said where it does not.
+DAEMON = {
+    "started": None,         # since the epoch
+    "configuration": None,   # path of its file
+    "line": None,            # the status as one line
+    "refused": None,         # what is wrong with the configuration that was refused last
+    "stopping": None,        # what ends it
+    "watches": None,         # directories that are watched
+    "watches_limit": None,   # of the kernel, for this user
+    "polled": None,          # directories that are scanned instead
+    "overflows": None,       # times that the kernel's queue was full
+    "memory": None,          # bytes that are resident
+}
+
+
+def of_sync(sync, now):
+    """Return what there is to say of one sync (dict)."""
+    config, tally = sync.config, sync.tally
+    return {
+        "name": show(config.name),
+        "section": show(config.section),   # the name without the number of the target
+        "mode": config.mode,
+        "source": show(config.source),
+        "target": show(config.target),
+        "state": sync.state.value,
+        "paused": False,
+        "queued": sync.pending,            # changes
+        "in_flight": sync.in_flight,       # changes
+        "oldest": _age(sync.oldest, now),  # age of the oldest change that is not known to be on the target
+        "last_success": sync.last_success,
+        "lag": tally.lag,                  # from the oldest change of the last job that has succeeded to its end
+        "rate": None,                      # bytes a second, in the last minute
+        "failing_since": sync.failing_since if sync.last_error is not None else None,
+        "last_error": sync.last_error,
+        "next_try": _wait(sync.next_try, now),
+        "held": sync.guarded,              # what maxDelete holds, in words
+        "lacks": sync.lacks if sync.absent else None,
+        "degraded": sync.degraded,
+        "owed": sync.owed,                 # names that onBatch.after was told in vain
+        "jobs": {verdict.value: count for verdict, count in tally.jobs.items()},
+        "seconds": tally.seconds,
+        "retries": tally.retries,
+        "bytes": tally.bytes,
+        "files": tally.files,
+        # of the full sync that runs: {"bytes", "percent", "files", "rate" (bytes a second), "left" (seconds)}, each of which may be None
+        "progress": None,
+        # {"file", "age" (since the last touch that has not arrived, None: all have), "lag" (of the last that has)}
+        "canary": None,
+        # where it is asked for: "paths" ([str], the first of those that are queued) and "history", see history.py
+    }
+
+
+def _age(at, now):
+    return None if at is None else max(0.0, now - at)
+
+
+def _wait(at, now):
+    return None if at is None else max(0.0, at - now)
