@@ -10,7 +10,7 @@ import sys
 from lsyncd_lite import __version__
 from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
-from lsyncd_lite.config.options import FORMS, OPTIONS, PAIRS, REPEATED
+from lsyncd_lite.config.options import ASKING, COMMANDS, FORMS, OPTIONS, PAIRS, REPEATED
 from lsyncd_lite.errors import ConfigError, Fatal, lacking, reason
 from lsyncd_lite.paths import show, to_bytes, to_text
 from lsyncd_lite.system import log as logging, private
@@ -30,18 +30,30 @@ def help_text():
     lines = ["%s lsyncd-lite %s" % ("      " if number else "usage:", form) for number, form in enumerate(FORMS)] + [""]
     for option in OPTIONS.values():
         lines.append("  %-31s %s" % (("-%s %s" % option[:2]).rstrip(), option.help))
+    lines += ["", "Of a daemon that runs (lsyncd-lite COMMAND -help says more):"]
+    for command in COMMANDS.values():
+        lines.append("  %-31s %s" % (("%s %s" % command[:2]).rstrip(), command.help))
     lines.append("\nOne hyphen or two are the same. CONFIG is INI, JSON, or the Lua of lsyncd: see lsyncd-lite.conf(5).")
     return "\n".join(lines)
 
 
-def parse(arguments):
+def help_of(command):
+    """Return what `COMMAND -help` prints."""
+    lines = [("usage: lsyncd-lite %s [OPTIONS] %s" % command[:2]).rstrip(), "", command.help, ""]
+    for option in map(ASKING.get, command.options):
+        lines.append("  %-31s %s" % (("-%s %s" % option[:2]).rstrip(), option.help))
+    return "\n".join(lines)
+
+
+def parse(arguments, known=None):
     """Return ({option: value or list}, [words]) of command line arguments; raise ConfigError.
 
     "pairs" among the options is a list of (mode, values), in the order in which they
     were given. One or two hyphens are the same, and so are `-NAME VALUE` and
     `-NAME=VALUE`. An option of two values is beyond what argparse says in one line
-    without naming `--`.
+    without naming `--`. known: {name: Option} of those that are known (None: all that are no command's).
     """
+    known = OPTIONS if known is None else known
     given, words, rest = {}, [], list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -52,16 +64,16 @@ def parse(arguments):
             words += rest
             break
         name, equals, value = argument[2 if argument.startswith("--") else 1:].partition("=")
-        if name not in OPTIONS:
+        if name not in known:
             raise ConfigError(["unknown option %s; -help lists them" % show(argument)])
-        metavars = OPTIONS[name].metavars.split()
+        metavars = known[name].metavars.split()
         if equals:
             rest.insert(0, value)
         if len(rest) < len(metavars) or equals and len(metavars) != 1:
             raise ConfigError(["option -%s: allowed: %s" % (name, " ".join(["-" + name, *metavars]))])
         values = [rest.pop(0) for _metavar in metavars]
         value = values[0] if len(values) == 1 else tuple(values) or "yes"
-        if name in PAIRS:
+        if name in PAIRS and known is OPTIONS:
             given.setdefault("pairs", []).append((name, values))
         elif name in REPEATED:
             given.setdefault(name, []).append(value)
@@ -125,7 +137,21 @@ def _end(number, _frame):
     sys.exit(128 + number)
 
 
+def _command(command, arguments):
+    """Ask or steer a daemon that runs; return the exit status."""
+    given, words = parse(arguments, dict({name: ASKING[name] for name in command.options}, help=OPTIONS["help"]))
+    if "help" in given:
+        return _say(help_of(command))
+    if len(words) > len(command.words.split()):
+        raise ConfigError(["%s: %s" % (command.name, "one sync at most, not %s" % ", ".join(map(show, words)) if command.words
+                                       else "takes no sync, it is for the whole daemon: %s" % show(words[0]))])
+    from lsyncd_lite import steering
+    return steering.run(command.name, words[0] if words else None, given, _say)
+
+
 def _run(arguments):
+    if arguments and arguments[0] in COMMANDS:
+        return _command(COMMANDS[arguments[0]], arguments[1:])
     given, words = parse(arguments)
     if "help" in given:
         return _say(help_text())

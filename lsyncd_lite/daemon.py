@@ -10,6 +10,7 @@ import signal
 import time
 
 from lsyncd_lite.config.config import as_mode
+from lsyncd_lite.control import Control
 from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, lacking, reason
 from lsyncd_lite.jobs import Jobs, lacks
 from lsyncd_lite.keeping import Keeper
@@ -17,7 +18,7 @@ from lsyncd_lite.mirror.job import LOST, Verdict
 from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.mirror.sync import Sync
 from lsyncd_lite.paths import below, show, to_bytes
-from lsyncd_lite.report import status
+from lsyncd_lite.report import snapshot, status
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.pidfile import Pidfile
 from lsyncd_lite.system.process import argv_of
@@ -46,6 +47,8 @@ class Daemon:
         self._reload = reload
         self._loop = Loop((signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1))
         self._jobs = Jobs(self._loop, log)
+        self._control = Control(self, self._loop, log)
+        self._started = time.time()
         self._syncs = []
         self._trees = []       # Watched
         self._ceiling = Ceiling()
@@ -72,11 +75,13 @@ class Daemon:
         """
         try:
             self._watch_mounts()
+            self._control.open(self._config)
             try:
                 self._apply(self._plan(self._config), self._config, self._config.settings.insist)
             except ScriptError as error:
                 raise Fatal(str(error)) from None
             ready(self._line())
+            self._control.start()
             while not self._finished():
                 deadline = self._deadline()
                 if self._log.shows("Alarm"):
@@ -98,11 +103,12 @@ class Daemon:
                 self._end_jobs()
             self._jobs.close(self._syncs)
             self._write_status(time.monotonic())
+            self._control.close()
         return self._exit_status()
 
     def _deadline(self):
         """Return when the loop has to turn next without being woken."""
-        times = [self._beat_at, self._kill_at, self._keeper.due, self._jobs.next_due(), self._manager.due]
+        times = [self._beat_at, self._kill_at, self._keeper.due, self._jobs.next_due(), self._manager.due, self._control.due]
         times += [watched.look_at for watched in self._trees]
         now = time.monotonic()
         if self._may_start():
@@ -302,7 +308,7 @@ class Daemon:
         for (root, polls), places in roots([sync.config for sync in syncs]).items():
             members = [syncs[at] for at in places]
             watched = Watched(root, members, polls, config.settings.inotifyMode, self._log, self._loop, self._readable.append,
-                              self._mount_points, self._manager.breathe)
+                              self._mount_points, self._breathe)
             old = next((old for old in old_trees if old.same_wish(watched)), None)
             if old is not None:
                 old_trees.remove(old)
@@ -379,6 +385,7 @@ class Daemon:
         self._log("Normal", "configuration read again")
         self._keeper.use(state)
         self._apply(plan, config, True)
+        self._control.open(config)
 
     def _watch_mounts(self):
         try:
@@ -416,6 +423,7 @@ class Daemon:
             for watched in self._trees:
                 watched.check()
         self._jobs.look(now)
+        self._control.look(now)
         for sync in self._syncs:
             if sync.ends is not None and self._stop is None:
                 self._begin_stop(sync.ends, "the script of %s" % sync.config.name)
@@ -439,6 +447,26 @@ class Daemon:
         if self._stop is not None:
             return "%s: sending what is pending: %s" % (self._stop[1], words)
         return words if self._refused is None else "%s; the new configuration is refused: %s" % (words, self._refused)
+
+    def _breathe(self):
+        """Show that we live, while something takes long."""
+        if self._manager.breathe is not None:
+            self._manager.breathe()
+        self._control.breathe()
+
+    @property
+    def syncs(self):
+        """All syncs, as people see them."""
+        return sorted(self._syncs, key=lambda sync: sync.config.name)
+
+    def snapshot(self, syncs):
+        """Return what there is to say of some syncs, and of us (see report/snapshot.py)."""
+        trees = [watched.tree for watched in self._trees if watched.tree is not None]
+        facts = {"started": self._started, "line": self._line(), "refused": self._refused,
+                 "configuration": None if self._config.filename is None else show(self._config.filename),
+                 "stopping": None if self._stop is None else self._stop[1],
+                 "watches": sum(tree.watched for tree in trees), "polled": sum(tree.polled for tree in trees)}
+        return snapshot.take(facts, syncs, time.monotonic(), time.time())
 
     def _status_due(self):
         """Return when the status is to be written: when something has changed, and as what is pending gets older."""

@@ -28,7 +28,9 @@ _REAL = Answers(os.path.realpath)
 
 
 class Config(SimpleNamespace):
-    """settings: one attribute a key; syncs: list of SyncConfig, maybe empty; warnings: list of str."""
+    """settings: one attribute a key; syncs: list of SyncConfig, maybe empty; warnings: list of str; filename: bytes, None without a file."""
+
+    filename = None
 
 
 class SyncConfig(SimpleNamespace):
@@ -78,6 +80,8 @@ def load(filename, overrides=None, pairs=()):
     config = builder.build(sections, overrides or {})
     if builder.errors:
         raise ConfigError(builder.errors, builder.warnings)
+    if filename is not None:
+        config.filename = os.path.abspath(to_bytes(filename) if isinstance(filename, str) else filename)
     return config
 
 
@@ -101,8 +105,8 @@ class _Builder:
         defaults = {name: key.default for name, key in settings.scope("settings").items()}
         merged = SimpleNamespace(**dict(defaults, **values))
         merged.stateDir = merged.stateDir or os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or None  # systemd.exec(5)
-        for name in ("logfile", "pidfile", "statusFile", "stateDir"):
-            if getattr(merged, name) is not None:
+        for name in ("logfile", "pidfile", "statusFile", "stateDir", "controlSocket"):
+            if getattr(merged, name) is not None and getattr(merged, name) is not False:
                 setattr(merged, name, os.path.abspath(to_bytes(getattr(merged, name))))
         inherited = {name: values[name] for name, key in settings.scope("sync").items()
                      if "settings" in key.scopes.split() and name in values}

@@ -71,6 +71,12 @@ def _marker(raw):
     return name
 
 
+def _socket(raw):
+    if raw is False or isinstance(raw, str) and _BOOLEANS.get(raw.lower()) is False:
+        return False
+    return _text(raw)
+
+
 def _crontab(raw):
     return tuple(map(crontab.parse, _lines(raw)))
 
@@ -169,6 +175,7 @@ CRONTAB = Kind(_crontab, "a list of times, each of six fields: second minute hou
                "(0 30 2 * * mon-fri: half past two on working days)")
 TEXT = Kind(_text, "a text that is not empty")
 FILE = Kind(_text, "a file name")
+SOCKET = Kind(_socket, "a file name, or no")
 LINES = Kind(_lines, "a list of texts (INI: one a line; JSON: an array of strings)")
 OPTIONS = Kind(_options, "options of ssh_config(5), K=V with K of letters "
                "(INI: one a line, or ssh.options.K = V; JSON: an object, or an array of strings)", paired=True)
@@ -201,6 +208,9 @@ KEYS = (
         "Seconds that pending changes and running children get after TERM before they are ended."),
     Key("stateDir", "settings", FILE, None,
         "Directory in which what could not be mirrored before the end is kept for the next start (default: $STATE_DIRECTORY)."),
+    Key("controlSocket", "settings", SOCKET, None,
+        "Socket on which lsyncd-lite status, wait and so on reach the daemon, or no (default: NAME.sock in /run/lsyncd-lite, "
+        "with the name of the configuration)."),
     Key("onFatal", "settings", _choice("isolate", "exit"), "isolate",
         "When a sync fails for good: isolate it and run the others on, or exit."),
     # ---- settings and sync -------------------------------------------------------------------

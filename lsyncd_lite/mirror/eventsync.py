@@ -373,6 +373,15 @@ class EventSync(Pair):
         unstarted = self.starting and not any(job.work and job.work.alone for job in self.running)
         return len(self.queue) + (unstarted or self._unstarted)
 
+    def queued(self, count):
+        """Return the first paths of events that wait (relative bytes), so many at most."""
+        found = {}
+        for event in self.queue:
+            if len(found) >= count:
+                break
+            found.update({} if event.taken else dict.fromkeys(event.paths))
+        return list(found)[:count]
+
     @property
     def in_flight(self):
         """The number of events that something is being done about."""

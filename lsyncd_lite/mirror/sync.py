@@ -373,6 +373,12 @@ class Sync(Pair):
         return (len(self.queue) + len(self.held) + len(self._after_full) + len(self.moves)
                 + sum(job.size for job in self._ready))
 
+    def queued(self, count):
+        """Return the first queued paths (relative bytes, b"": the root), so many at most."""
+        places = [path for queue in (self.queue, self.held, self._after_full) for path, _marks in queue.entries()]
+        places += [path for job in self._ready for path, _marks in job.entries]
+        return list(dict.fromkeys([path for path, _marks in self.moves.places()] + places))[:count]
+
     @property
     def oldest(self):
         """The time of the oldest change that is not known to be on the target, or None."""

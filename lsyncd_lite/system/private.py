@@ -10,7 +10,7 @@ from lsyncd_lite.errors import ConfigError
 from lsyncd_lite.paths import show
 from lsyncd_lite.trust import trusted, weak_spot
 
-KEYS = ("logfile", "pidfile", "statusFile", "stateDir")
+KEYS = ("logfile", "pidfile", "statusFile", "stateDir", "controlSocket")
 
 # What a container's log is sent to; opened by name they are links, and the starter's terminal or pipe.
 STREAMS = {b"/dev/stdout": 1, b"/dev/stderr": 2}
@@ -21,7 +21,7 @@ def check(settings):
     lines = []
     for key in KEYS:
         path = getattr(settings, key)
-        if path is not None and not (key == "logfile" and path in STREAMS):
+        if path and not (key == "logfile" and path in STREAMS):
             lines += refusal(key, path)
     if lines:
         raise ConfigError(lines)

@@ -250,6 +250,8 @@ def environment(mark):
     """Return the environment the daemon is run in; `mark` makes its descendants known."""
     environ = dict(os.environ, PYTHONPATH=str(CHECKOUT), PYTHONDONTWRITEBYTECODE="1")
     environ[MARK] = str(mark)
+    environ["RUNTIME_DIRECTORY"] = str(mark) + ".run"  # for control sockets, as a service manager gives it
+    os.makedirs(environ["RUNTIME_DIRECTORY"], exist_ok=True)
     return environ
 
 

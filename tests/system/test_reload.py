@@ -177,7 +177,7 @@ def test_a_reload_for_which_there_are_no_descriptors_is_refused_and_ends_nothing
     make(src, "a")
     running = daemon(sync(src, dst, mode="direct"))
     limits = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (4, limits[1]))  # as many as poll(2) is asked for
     running.kill(signal.SIGHUP)
     running.wait(lambda: "cannot read the configuration: Too many open files" in running.output(), running.story)
     resource.prlimit(running.pid, resource.RLIMIT_NOFILE, limits)
