@@ -329,6 +329,9 @@ def _release(config, name):
     names = [sync.name for sync in config.syncs]
     if name not in {"all", *names, *(sync.section for sync in config.syncs)}:
         raise ConfigError(["option -release: there is no sync %s; allowed: all, %s" % (show(name), ", ".join(map(show, names)))])
+    from lsyncd_lite import steering
+    if steering.release(name, config, _say):
+        return 0
     if config.settings.pidfile is None:
         raise ConfigError(["option -release: the daemon cannot be found: pidfile is not set; -pidfile names that of the daemon, "
                            "as -pidfile /run/lsyncd-lite/lsyncd-lite.pid for the service (SIGUSR1 releases all syncs)"])

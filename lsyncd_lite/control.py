@@ -7,13 +7,18 @@ failure of the socket, and no request, is a reason to end or to hold up what is 
 import os
 import time
 
-from lsyncd_lite.errors import Fatal, reason
+from lsyncd_lite.errors import Fatal, changes, reason
+from lsyncd_lite.mirror.pair import State
 from lsyncd_lite.paths import show, to_bytes, to_text
 from lsyncd_lite.system.control import Occupied, Server
 
 SUFFIXES = (b".conf.lua", b".conf", b".ini", b".json", b".lua")
 BREATH = 0.05       # seconds between two looks for requests, as something takes long
 PATHS_MOST = 10000  # queued paths that one answer names
+UNCLOSED = 8.0      # seconds that somebody waits for a file that was made and not closed to rest
+
+# What a sync does not leave by itself soon.
+STUCK = (State.PAUSED, State.FAILED, State.ABSENT, State.GUARDED, State.HELD, State.WAITING)
 
 
 class Control:
@@ -26,6 +31,8 @@ class Control:
         self._server = None
         self._wanted = None      # (controlSocket, path) that is used, or was tried in vain
         self._is_steerable = False
+        self._todo = []          # (request, Client) of those that change something
+        self._waits = []         # _Wait
         self._breath_at = 0.0    # when `breathe` has something to do
 
     # ---- the socket --------------------------------------------------------------------------
@@ -39,24 +46,23 @@ class Control:
             return
         self._wanted = value, path
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            self._server.leave()
         if path is None:
             return
         try:
+            _make_directory(path, os.environb)
+            self._server = self._server or Server(self._loop, self._answer)
             try:
-                _make_directory(path, os.environb)
-                self._server = Server(path, self._loop, self._answer)
+                self._server.listen(path)
             except Occupied:
                 if explicit:
                     raise
-                path = b"%s-%d.sock" % (path[:-len(b".sock")], os.getpid())
-                self._server = Server(path, self._loop, self._answer)
+                self._server.listen(b"%s-%d.sock" % (path[:-len(b".sock")], os.getpid()))
         except Fatal as error:
             self._log("Warn", "%s: going on without it (controlSocket)" % error)
 
     def close(self):
-        """Answer nobody any more."""
+        """Answer nobody any more; who waits for our end hears of it by that."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -74,26 +80,57 @@ class Control:
 
     @property
     def due(self):
-        """When `look` has something to do, None: not before something happens."""
-        return None if self._server is None else self._server.due
+        """When `look` or `act` has something to do, None: not before something happens."""
+        if self._server is None:
+            return None
+        times = [self._server.due] + [wait.due for wait in self._waits] + [0.0] * bool(self._todo)
+        return min([at for at in times if at is not None], default=None)
 
     def look(self, now):
-        """Do what is due."""
-        due = self.due
-        if due is not None and due <= now:
+        """Part from who has been silent for too long."""
+        if self._server is not None and self._server.due is not None and self._server.due <= now:
             self._server.look(now)
+
+    def act(self, now):
+        """Do what was asked for, and answer those whose time has come; not for a callback, as it may change what there is."""
+        todo, self._todo = self._todo, []
+        for request, client in todo:
+            if not client.gone:
+                answer = self._guarded(lambda: _ACTIONS[request["do"]](self, request, client), request)
+                if answer is not None:
+                    client.send(answer)
+        for wait in list(self._waits):
+            answer = {} if wait.client.gone else self._guarded(lambda: self._look_at(wait, now), wait.request)
+            if answer is not None:
+                self._waits.remove(wait)
+                wait.client.send(answer)
+
+    def begin_again(self):
+        """Let all who wait wait for what is known now: after a reload nothing is as it was."""
+        for wait in self._waits:
+            wait.begin()
 
     # ---- requests ----------------------------------------------------------------------------
 
     def _answer(self, request, client):
         """Return the answer (dict) to a request (dict), or None where it comes later."""
-        action = _ACTIONS.get(request["do"])
+        if request["do"] not in _ACTIONS:
+            return {"error": "unknown: %s; known: %s" % (show(request["do"][:100]), ", ".join(_ACTIONS))}
+        if request["do"] == "status":
+            return self._guarded(lambda: self._status(request, client), request)
+        self._todo.append((request, client))
+        if not self._is_steerable:
+            client.send({"note": "it is starting: %s is for when everything is watched" % request["do"]}, True)
+        return None
+
+    def _guarded(self, action, request):
+        """Return what action() returns, or words for why it does not."""
         try:
-            if action is None:
-                raise _Refused("unknown: %s; known: %s" % (show(request["do"][:100]), ", ".join(_ACTIONS)))
-            return action(self, request, client)
+            return action()
         except _Refused as error:
             return {"error": str(error)}
+        except Fatal:
+            raise
         except Exception as error:  # a defect of ours is no reason to mirror nothing any more
             words = "a defect of lsyncd-lite: %s: %s" % (type(error).__name__, error)
             self._log("Error", "control socket: %s: %s" % (show(request["do"]), words))
@@ -129,8 +166,173 @@ class Control:
         return {"ok": True, "snapshot": snapshot}
 
 
+    def _named(self, words, syncs):
+        """Return an answer with a line for each of some syncs: its name and words(sync)."""
+        return {"ok": True, "lines": ["%s: %s" % (show(sync.config.name), words(sync)) for sync in syncs]}
+
+    def _steered(self, request):
+        """Return the syncs that a request is about, as long as they can be steered; raise _Refused."""
+        if self._daemon.stopping is not None:
+            raise _Refused("it is ending: %s" % self._daemon.stopping)
+        self._daemon.note_change()
+        return self._chosen(request)
+
+    def _pause(self, request, _client):
+        def words(sync):
+            was, sync.paused = sync.paused, True
+            if not was:
+                self._log("Normal", "%s: paused by a command" % sync.config.name)
+            runs = ", what runs comes to its end" if sync.running else ""
+            return ("paused already" if was else "paused") + runs
+        return self._named(words, self._steered(request))
+
+    def _resume(self, request, _client):
+        def words(sync):
+            was, sync.paused = sync.paused, False
+            if was:
+                self._log("Normal", "%s: goes on, by a command" % sync.config.name)
+            return "goes on, with %s" % changes(sync.pending) if was else "is not paused"
+        return self._named(words, self._steered(request))
+
+    def _flush(self, request, _client):
+        syncs, now = self._steered(request), time.monotonic()
+        for watched in self._daemon.trees(syncs):
+            watched.look_now()
+
+        def words(sync):
+            sync.flush(now)
+            if not sync.pending:
+                return "nothing is queued"
+            self._log("Normal", "%s: flushed by a command" % sync.config.name)
+            hindrance = self._hindrance(sync, now)
+            return changes(sync.pending, " is sent now", " are sent now") if hindrance is None else "%s: %s" % (
+                changes(sync.pending, " waits", " wait"), hindrance)
+        return self._named(words, syncs)
+
+    def _full(self, request, _client):
+        syncs, now = self._steered(request), time.monotonic()
+        if not any(sync.begins_again for sync in syncs):
+            raise _Refused("%s: there is nothing to begin again with: onStartup is not set, or the script has no on_startup"
+                           % ", ".join(show(sync.config.name) for sync in syncs))
+
+        def words(sync):
+            if not sync.begins_again:
+                return "nothing to begin again with (no start-up action)"
+            sync.want_full(now)
+            sync.flush(now)
+            self._log("Normal", "%s: a full sync by a command" % sync.config.name)
+            hindrance = self._hindrance(sync, now)
+            return "full sync" + ("" if hindrance is None else " is queued: %s" % hindrance)
+        return self._named(words, syncs)
+
+    def _retry(self, request, _client):
+        syncs, now = self._steered(request), time.monotonic()
+
+        def words(sync):
+            troubled = sync.state in STUCK or sync.last_error is not None or sync.owed
+            if not troubled:
+                return "nothing has failed"
+            sync.retry(now)
+            self._log("Normal", "%s: tried again by a command" % sync.config.name)
+            return "tried again now" if not sync.paused and not sync.absent else "waits: %s" % self._hindrance(sync, now)
+        return self._named(words, syncs)
+
+    def _release(self, request, _client):
+        syncs = self._steered(request)
+        held = self._daemon.release(syncs)
+        if not held:
+            raise _Refused("nothing to release: maxDelete holds nothing in %s" % ", ".join(show(sync.config.name) for sync in syncs))
+        return self._named(lambda _sync: "released: it deletes what it finds, once", held)
+
+    def _reload(self, _request, _client):
+        if self._daemon.stopping is not None:
+            raise _Refused("it is ending: %s" % self._daemon.stopping)
+        self._log("Normal", "a command to read the configuration again")
+        errors, warnings = self._daemon.reload()
+        if errors:
+            return {"error": "the new configuration is refused, the old one stays", "lines": [*errors], "warnings": [*warnings]}
+        return {"ok": True, "lines": ["the configuration was read again: %d sync%s" % (
+            len(self._daemon.syncs), "" if len(self._daemon.syncs) == 1 else "s")], "warnings": [*warnings]}
+
+    def _stop(self, _request, client):
+        if self._daemon.stopping is None:
+            self._daemon.begin_stop(0, "a command")
+        self._server.keep(client)
+        client.send({"ok": True, "lines": ["sends what is pending, then ends"], "pid": os.getpid()}, True)
+
+    def _wait(self, request, client):
+        self._chosen(request)
+        seconds = request.get("timeout")
+        if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e9):
+            raise _Refused("\"timeout\": a number of seconds, 0 or more")
+        self._waits.append(_Wait(request, client, None if seconds is None else time.monotonic() + seconds))
+
+    def _look_at(self, wait, now):
+        """Return the answer to whoever waits, None: not yet."""
+        syncs = self._chosen(wait.request)  # by name, as a reload may have made others
+        trees = self._daemon.trees(syncs)
+        if wait.looks is None:
+            wait.looks = [(watched, watched.look_now()) for watched in trees]
+            wait.until = time.monotonic() + UNCLOSED
+        wait.until = None if wait.until is None or wait.until <= now else wait.until
+        if wait.marks is None and all(watched.has_looked(number) for watched, number in wait.looks) and (
+                wait.until is None or not any(watched.is_unsettled for watched in trees)):
+            now = time.monotonic()
+            wait.marks = [(sync, sync.mark(now)) for sync in syncs]
+        if wait.marks is not None:
+            behind = [sync for sync, mark in wait.marks if not sync.is_settled(mark)]
+        else:
+            behind = [sync for sync in syncs if any(sync in watched.syncs and not watched.has_looked(number) for watched, number in wait.looks)] or syncs
+        if wait.marks is not None and not behind:
+            return {"ok": True, "lines": []}
+        if wait.deadline is not None and wait.deadline <= now:
+            return {"ok": False, "lines": ["%s: %s" % (show(sync.config.name), self._at(sync, now)) for sync in behind]}
+        for sync in behind:
+            if sync.state in STUCK and (sync.config.name, sync.state) not in wait.told:
+                wait.told.add((sync.config.name, sync.state))
+                wait.client.send({"note": "%s: %s" % (show(sync.config.name), self._at(sync, now))}, True)
+        return None
+
+    def _at(self, sync, now):
+        """Return what a sync is at, in words."""
+        words = "%s, %s" % (sync.state.value, changes(sync.pending + sync.in_flight, " waits", " wait"))
+        why = sync.lacks if sync.absent else sync.guarded or sync.last_error
+        return words if why is None else "%s: %s" % (words, why)
+
+    def _hindrance(self, sync, now):
+        """Return why what is due in a sync does not start now, in words, or None."""
+        if sync.state in STUCK:
+            again = "" if sync.next_try is None or sync.state in (State.PAUSED, State.ABSENT) else ", next try in %d s (retry tries now)" % max(0, sync.next_try - now)
+            return {State.PAUSED: "paused (resume lets it go on)", State.ABSENT: sync.lacks}.get(sync.state, sync.state.value + again)
+        return None
+
+
+class _Wait:
+    """Somebody who waits until syncs are equal. looks: [(Watched, number)]; marks: [(Sync, mark)]; None: not yet."""
+
+    def __init__(self, request, client, deadline):
+        self.request = request
+        self.client = client
+        self.deadline = deadline
+        self.told = set()   # (name, State) that the client was told of
+        self.begin()
+
+    def begin(self):
+        """Wait for what is known now."""
+        self.looks = self.marks = None
+        self.until = None   # when it waits no more for files to be closed
+
+    @property
+    def due(self):
+        """When it has to be looked at, None: not before something happens."""
+        if self.looks is None:
+            return 0.0
+        return min([at for at in (self.until if self.marks is None else None, self.deadline) if at is not None], default=None)
+
+
 _ACTIONS = {
-    "status": Control._status,
+    "status": Control._status, "wait": Control._wait, "flush": Control._flush, "full": Control._full, "retry": Control._retry,
+    "pause": Control._pause, "resume": Control._resume, "release": Control._release, "reload": Control._reload, "stop": Control._stop,
 }
 
 

@@ -93,6 +93,7 @@ class Daemon:
                 self._read_events()
                 self._start_jobs()
                 self._keep_house()
+                self._control.act(time.monotonic())
             if self._stop is None:
                 self._manager.stopping(self._line())
         except Fatal:
@@ -279,6 +280,8 @@ class Daemon:
         for sync in left:
             self._told.pop(sync, None)
             self._jobs.forget(sync)
+            for other in begun:
+                other.paused = other.paused or sync.paused and other.config.section == sync.config.section
             heirs = [heir for heir in syncs if (heir.config.source, heir.config.target)
                      == (sync.config.source, sync.config.target)]
             anew = heirs or [other for other in begun if other.config.name == sync.config.name]
@@ -367,8 +370,15 @@ class Daemon:
             return RsyncSsh(wanted, os.environb, sockets)
         return Rsync(wanted, os.environb, sockets)
 
+    def reload(self):
+        """Read the configuration again; return ([what is wrong with it], [warnings])."""
+        self._manager.reloading()
+        found = self._hang_up()
+        self._manager.ready(self._line())
+        return found
+
     def _hang_up(self):
-        """Read the configuration again (SIGHUP)."""
+        """As `reload`, and nobody is told."""
         try:
             config = self._reload()
             plan = self._plan(config)
@@ -379,13 +389,15 @@ class Daemon:
                 self._log("Error", line)
             self._log("Error", "the new configuration is refused, the old one stays")
             self._refused = lines[0]
-            return
+            return lines, getattr(error, "warnings", [])
         self._refused = None
         self._log.open(config.settings)
         self._log("Normal", "configuration read again")
         self._keeper.use(state)
         self._apply(plan, config, True)
         self._control.open(config)
+        self._control.begin_again()
+        return [], config.warnings
 
     def _watch_mounts(self):
         try:
@@ -426,7 +438,7 @@ class Daemon:
         self._control.look(now)
         for sync in self._syncs:
             if sync.ends is not None and self._stop is None:
-                self._begin_stop(sync.ends, "the script of %s" % sync.config.name)
+                self.begin_stop(sync.ends, "the script of %s" % sync.config.name)
             if sync.warning is not None:
                 self._log("Warn", "%s: %s" % (sync.config.name, sync.warning))
                 sync.warning = None
@@ -464,7 +476,7 @@ class Daemon:
         trees = [watched.tree for watched in self._trees if watched.tree is not None]
         facts = {"started": self._started, "line": self._line(), "refused": self._refused,
                  "configuration": None if self._config.filename is None else show(self._config.filename),
-                 "stopping": None if self._stop is None else self._stop[1],
+                 "stopping": self.stopping,
                  "watches": sum(tree.watched for tree in trees), "polled": sum(tree.polled for tree in trees)}
         return snapshot.take(facts, syncs, time.monotonic(), time.time())
 
@@ -496,32 +508,42 @@ class Daemon:
 
     def _on_signal(self, number):
         if number == signal.SIGHUP and self._stop is None:
-            self._manager.reloading()
-            self._hang_up()
-            self._manager.ready(self._line())
+            self.reload()
         elif number == signal.SIGUSR1:
-            self._release()
+            path = self._config.settings.pidfile
+            name = (Pidfile.request(path) if path is not None else None) or b"all"
+            if not self.release([sync for sync in self._syncs if name in (b"all", to_bytes(sync.config.name), to_bytes(sync.config.section))]):
+                self._log("Warn", "nothing to release: %s" % ("no sync is held" if name == b"all" else "sync %s is not held" % show(name)))
         elif number in (signal.SIGTERM, signal.SIGINT):
             if self._stop is not None:
                 self._log("Normal", "signalled again: ending what still runs")
                 self._kill_at = time.monotonic()
                 return
-            self._begin_stop(128 + number, "signal %d" % number)
+            self.begin_stop(128 + number, "signal %d" % number)
 
-    def _release(self):
-        """Let what maxDelete holds go on, once: in the sync that somebody has named, or in all."""
-        path = self._config.settings.pidfile
-        name = (Pidfile.request(path) if path is not None else None) or b"all"
-        held = [sync for sync in self._syncs if sync.guarded is not None
-                and name in (b"all", to_bytes(sync.config.name), to_bytes(sync.config.section))]
+    def release(self, syncs):
+        """Let what maxDelete holds in some syncs go on, once; return those in which it holds something."""
+        held = [sync for sync in syncs if sync.guarded is not None]
         for sync in held:
             self._log("Normal", "%s: released: it deletes what it finds, once" % sync.config.name)
             self._told.pop(sync, None)
             sync.release(time.monotonic())
-        if not held:
-            self._log("Warn", "nothing to release: %s" % ("no sync is held" if name == b"all" else "sync %s is not held" % show(name)))
+        return held
 
-    def _begin_stop(self, status, words):
+    @property
+    def stopping(self):
+        """What ends us, in words; None: nothing does."""
+        return None if self._stop is None else self._stop[1]
+
+    def trees(self, syncs):
+        """Return the Watched in which the sources of some syncs lie."""
+        return [watched for watched in self._trees if any(sync in syncs for sync in watched.syncs)]
+
+    def note_change(self):
+        """Take note that something has changed that the status tells."""
+        self._changed = True
+
+    def begin_stop(self, status, words):
         """Send what is pending, then end with an exit status; words: what ends us."""
         self._log("Normal", "%s: sending what is pending, then the end" % words)
         for watched in self._trees:

@@ -1,13 +1,16 @@
 """What `lsyncd-lite status`, `wait` and so on do: which daemon is asked, and what is printed of its answer."""
 
 import os
+import time
 
 from lsyncd_lite.config import settings
 from lsyncd_lite.errors import ConfigError, Fatal
 from lsyncd_lite.paths import show, to_bytes
 from lsyncd_lite.system import ask
 
-FAILURE = 255
+FAILURE, LATE = 255, 1
+PATHS = 100     # queued paths of a sync that status -v names
+STARTING = 3600.0  # seconds that a daemon may take until it can be steered, once it has said that it is starting
 
 
 def run(command, sync, given, say):
@@ -21,9 +24,7 @@ def run(command, sync, given, say):
         except ValueError:
             raise ConfigError(["option -timeout: %s is not allowed here; allowed: %s" % (
                 show(given["timeout"]), settings.SECONDS.allowed)]) from None
-    if command not in _COMMANDS:
-        raise Fatal("%s: not there yet" % command)
-    return _COMMANDS[command](sync, given, say)
+    return _COMMANDS.get(command, _steer)(command, sync, given, say)
 
 
 # ---- which daemons -------------------------------------------------------------------------------
@@ -36,12 +37,9 @@ def daemons(given):
     wanted = given.get("socket")
     if wanted is not None and "/" in wanted:
         return [os.path.abspath(to_bytes(wanted))]
-    places = ", ".join(show(os.path.join(name, b"*.sock")) for name in ask.directories(os.environb))
     found = ask.sockets(os.environb)
     if wanted is not None:
         found = [path for path in found if os.path.basename(path) == to_bytes(wanted) + b".sock"]
-        if len(found) == 1:
-            return found
     alive, troubles = [], []
     for path in found:
         try:
@@ -52,8 +50,9 @@ def daemons(given):
                 troubles.append(str(error))
     if alive:
         return alive
-    raise Fatal("no lsyncd-lite %s: looked for %s%s" % (
-        "runs that can be asked" if wanted is None else "called %s runs" % show(wanted), places, "".join("; " + words for words in troubles)))
+    raise Fatal("no lsyncd-lite %s%s: looked for %s%s" % (
+        "runs" if wanted is None else "called %s runs" % show(wanted), "" if not troubles else " that answers",
+        ", ".join(show(os.path.join(name, b"*.sock")) for name in ask.directories(os.environb)), "".join("; " + words for words in troubles)))
 
 
 def snapshots(sync, given, **request):
@@ -69,14 +68,122 @@ def snapshots(sync, given, **request):
     return found
 
 
+def _that(sync, given):
+    """Return the sockets of the daemons that have a sync (None, "all": of all); raise Fatal."""
+    found, errors = daemons(given), []
+    if len(found) == 1 or sync in (None, "all"):
+        return found
+    having = []
+    for path in found:
+        try:
+            ask.ask(path, {"do": "status", "sync": sync})
+            having.append(path)
+        except Fatal as error:
+            errors.append("%s: %s" % (_name(path), error))
+    if not having:
+        raise Fatal("; ".join(errors))
+    return having
+
+
+def _name(path):
+    """Return what -socket takes for a socket."""
+    return show(os.path.basename(path)[:-len(b".sock")])
+
+
 # ---- what is done --------------------------------------------------------------------------------
 
-def _status(sync, given, say):
+def _status(_command, sync, given, say):
     import json
-    found = snapshots(sync, given, **{"paths": 100} if "v" in given else {})
+    found = snapshots(sync, given, **{"paths": PATHS} if "v" in given else {})
     return say(json.dumps(found[0] if len(found) == 1 else found, indent=1))
 
 
-_COMMANDS = {
-    "status": _status,
-}
+def _steer(command, sync, given, say):
+    """Let one daemon do something, and print what it has done."""
+    found = _that(sync, given)
+    if len(found) > 1:
+        raise Fatal("%s: %d daemons run%s: say which, by -socket: %s" % (
+            command, len(found), "" if sync in (None, "all") else " that have a sync %s" % show(sync), ", ".join(map(_name, found))))
+    return _print(_answer(found[0], {"do": command, "sync": sync}, say), say)
+
+
+def release(sync, config, say):
+    """Let the daemon that runs by a Config release a sync; return whether it could be asked. Raises Fatal."""
+    explicit = config.settings.controlSocket
+    for path in [explicit] if explicit else ask.sockets(os.environb) if explicit is None else []:
+        try:
+            if config.filename is None or ask.ask(path, {"do": "status"})["snapshot"]["configuration"] != show(config.filename):
+                continue
+        except Fatal:
+            continue
+        _print(_answer(path, {"do": "release", "sync": sync}, say), say)
+        return True
+    return False
+
+
+def _answer(path, request, say, timeout=ask.PATIENCE, patience=STARTING):
+    """Return the last answer to a request, and print the notes that come before it; raise Fatal, ConfigError.
+
+    timeout: seconds that the first answer may take, None: for ever; patience: the same of what follows a note.
+    """
+    for answer in ask.talk(path, request, timeout, {"note": patience} if patience else {}):
+        if "note" in answer:
+            say(str(answer["note"]), 2)
+        elif "error" in answer:
+            raise Refusal([str(line) for line in [*answer.get("lines", ()), answer["error"]]], [str(line) for line in answer.get("warnings", ())])
+        else:
+            return answer
+    raise ask.Unreachable("the daemon of %s has ended before it was done" % show(path))
+
+
+class Refusal(ConfigError):
+    """What a daemon says of why it does not do something."""
+
+
+def _print(answer, say):
+    for line in answer.get("warnings", ()):
+        say(str(line), 2)
+    for line in answer.get("lines", ()):
+        say(str(line))
+    return 0
+
+
+def _wait(_command, sync, given, say):
+    """Wait until all that is known now has arrived, in each daemon that is meant."""
+    found = _that(sync, given)
+    until = None if "timeout" not in given else time.monotonic() + given["timeout"]
+    for path in found:
+        left = None if until is None else max(0.0, until - time.monotonic())
+        try:
+            answer = _answer(path, {"do": "wait", "sync": sync, "timeout": left}, say, None if left is None else left + ask.PATIENCE, None)
+        except ask.Unreachable as error:
+            if until is None or time.monotonic() < until + ask.PATIENCE:
+                raise
+            answer = {"lines": [str(error)]}
+        if not answer.get("ok"):
+            say("not equal within %g s: %s" % (given["timeout"], "; ".join(map(str, answer.get("lines", ())))), 2)
+            return LATE
+    return 0
+
+
+def _stop(command, sync, given, say):
+    """Let a daemon end, and wait for that."""
+    found = _that(sync, given)
+    if len(found) > 1:
+        return _steer(command, sync, given, say)  # which refuses it
+    until = None if "timeout" not in given else time.monotonic() + given["timeout"]
+    try:
+        for answer in ask.talk(found[0], {"do": "stop"}, ask.PATIENCE, {"lines": None if until is None else given["timeout"], "note": STARTING}):
+            if "error" in answer:
+                raise Fatal(str(answer["error"]))
+            if "note" in answer:
+                say(str(answer["note"]), 2)
+    except ask.Unreachable:
+        if until is None or time.monotonic() < until:
+            raise
+        say("the daemon has not ended within %g s: it is still sending what is pending" % given["timeout"], 2)
+        return LATE
+    return say("the daemon has ended")
+
+
+_COMMANDS = {"status": _status, "wait": _wait, "stop": _stop}

@@ -56,6 +56,8 @@ class Watched:
         self._retry_at = None  # when a root that is missing is looked for
         self._scan_at = None  # when a scan begins or goes on
         self._scan_began = None
+        self._scans = self._scans_ended = 0  # that have begun; the number of the last that has ended
+        self._scan_wanted = 0  # the number of the one that somebody waits for
         self._settle_at = None
         self._opens = False   # it is to be watched, when it can be
         self._silent_since = None  # since when the root does not answer
@@ -433,6 +435,25 @@ class Watched:
             self._look_after()
         return found or self.tree is None
 
+    def look_now(self):
+        """Take what the kernel tells, and begin to scan what is scanned; return what `has_looked` takes."""
+        self.check()
+        self.read()
+        self._scan_wanted = self._scans + 1
+        if self.tree is not None and self._scan_at is not None and self._scan_began is None:
+            self._scan_at = time.monotonic()
+        return self._scan_wanted
+
+    def has_looked(self, number):
+        """Tell whether all that had happened at a `look_now` was given to the syncs; files that are still being written were not."""
+        return self.tree is not None and not self.is_silent and not self.has_unread and (
+            self._scan_at is None and not self._scan_aside.busy or self._scans_ended >= number)
+
+    @property
+    def is_unsettled(self):
+        """Whether there are files that were made and not closed."""
+        return self.tree is not None and not (self._scan_aside.busy and self.tree.fd is None) and bool(self.tree.has_unclosed)
+
     def _settle(self):
         """Look at files that may be half written; tell whether some are not any more."""
         tree = self.tree
@@ -447,6 +468,7 @@ class Watched:
         """Go on with a scan for a moment; tell whether it has found something, or ended for the first time."""
         if self._scan_began is None:
             self._scan_began = now
+            self._scans += 1
         scanned, was_recorded = self._last or self.tree, self.tree.recorded
         if self._may_hang and scanned.fd is None:
             self._scan_at = None
@@ -471,7 +493,7 @@ class Watched:
             self._scan_at = time.monotonic()
             return bool(steps)
         end, began = time.monotonic(), self._scan_began
-        self._scan_began = None
+        self._scan_began, self._scans_ended = None, self._scans
         self._scan_at = max(began + self._interval, 2 * end - began)  # half of the time at most
         if scanned is self._last:  # it has told what changed before all was watched
             self.offer(scanned.settle(float("inf")))
@@ -481,6 +503,8 @@ class Watched:
             self.read()  # what was doubtful when it was watched
         elif self.trouble is not None and not scanned.lost:
             self._watch_again()
+        if self._scan_at is not None and self._scan_wanted > self._scans:  # somebody waits for it
+            self._scan_at = end
         return bool(steps) or not was_recorded or scanned is not self.tree
 
     def _watch_again(self):

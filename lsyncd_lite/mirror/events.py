@@ -51,7 +51,7 @@ class Event:
     """
 
     __slots__ = ("kind", "path", "origin", "is_dir", "since", "due", "attempts", "found", "gone",
-                 "order", "waits", "followers", "taken", "released")
+                 "order", "waits", "followers", "taken", "released", "era")
 
     def __init__(self, kind, path, is_dir, since, due, origin=None):
         self.kind = kind
@@ -66,6 +66,7 @@ class Event:
         self.waits = 0       # for so many
         self.followers = []  # those that wait for it
         self.taken = self.released = False
+        self.era = None      # of `Events` when it, or what has led to it, was told of
 
     @property
     def paths(self):
@@ -87,6 +88,8 @@ class Events:
         self._events = {}   # order → Event
         self._taken = 0
         self._order = 0
+        self._era = 0
+        self._eras = {}     # era → the number of its events that are not done
 
     def __len__(self):
         return len(self._events) - self._taken
@@ -96,12 +99,21 @@ class Events:
         """When the oldest was told of, None where there is none."""
         return next((event.since for event in self._events.values()), None)
 
+    def mark(self):
+        """Begin another era; return the number of the last."""
+        self._era += 1
+        return self._era - 1
+
+    def is_over(self, era):
+        """Tell whether all events of an era, and of those before, are done, with what they have led to."""
+        return min(self._eras, default=era + 1) > era
+
     def __iter__(self):
         """Iterate over the Events, taken or not, in order."""
         return iter(self._events.values())
 
-    def add(self, kind, path, is_dir, now, due, found=False):
-        """Queue what has happened to a path; found: it was met in a directory."""
+    def add(self, kind, path, is_dir, now, due, found=False, era=None):
+        """Queue what has happened to a path; found: it was met in a directory; era: of the event that has led to it."""
         here = self._at(path)
         last = here[-1] if here and self._may_change(here[-1], is_dir) else None
         left = COMBINED.get((last.kind, kind)) if last is not None else None
@@ -111,7 +123,7 @@ class Events:
                     here[0].kind = CREATE
                 return
             event = Event(kind, path, is_dir, now, due)
-            event.found = found
+            event.found, event.era = found, era
         else:
             if last.found or last.gone:
                 last.due, last.found, last.gone = due, found and last.found, False
@@ -123,6 +135,7 @@ class Events:
                 return
             self.done(last)  # a deletion comes after what has happened below
             event = Event(DELETE, path, is_dir, last.since, last.due)
+            event.era = last.era
         if event.kind is DELETE and is_dir:
             self._turn_moves(path)
             if self._is_deleted(path):
@@ -154,7 +167,7 @@ class Events:
         self._drop(place, event.order, (MOVE,))
         self._forget(place, event)
         event.kind, event.path, event.origin = DELETE, event.origin, None
-        self.add(UNKNOWN, place, event.is_dir, now, due)
+        self.add(UNKNOWN, place, event.is_dir, now, due, era=event.era)
         for other in self._at(place)[-1:]:
             other.attempts = max(other.attempts, event.attempts)
 
@@ -235,6 +248,9 @@ class Events:
         del self._events[event.order]
         self._taken -= event.taken
         event.order = None
+        self._eras[event.era] -= 1
+        if not self._eras[event.era]:
+            del self._eras[event.era]
         for path in event.paths:
             self._forget(path, event)
         self.release(event)
@@ -277,6 +293,8 @@ class Events:
         self._order += 1
         event.order = self._order
         self._events[event.order] = event
+        event.era = self._era if event.era is None else event.era
+        self._eras[event.era] = self._eras.get(event.era, 0) + 1
         for path in event.paths:
             node = self._root
             for name in path.split(b"/"):

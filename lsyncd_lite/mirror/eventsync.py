@@ -169,7 +169,7 @@ class EventSync(Pair):
             was_dir, event.kind = event.is_dir, Kind.CREATE if facts is not None else Kind.DELETE
             if is_dir or was_dir and facts is not None:  # maybe another one than it was
                 event.kind = Kind.DELETE
-                self.queue.add(Kind.CREATE, event.path, is_dir, now, now)
+                self.queue.add(Kind.CREATE, event.path, is_dir, now, now, era=event.era)
             event.is_dir = is_dir or was_dir and event.kind is Kind.DELETE
         if event.kind in (Kind.DELETE, Kind.MOVE):
             return True
@@ -190,7 +190,7 @@ class EventSync(Pair):
             return False
         if event.kind is Kind.CREATE and event.is_dir:
             for name, is_dir in look.source.names(event.path):
-                self.queue.add(Kind.CREATE, join(event.path, name), is_dir, now, now + GLANCE * (not self.stopping), True)
+                self.queue.add(Kind.CREATE, join(event.path, name), is_dir, now, now + GLANCE * (not self.stopping), True, event.era)
         return True
 
     def _start(self, work, now):
@@ -361,6 +361,21 @@ class EventSync(Pair):
         if not self.absent:
             self.retry_at = None
             self.queue.hurry(now, True)
+
+    def flush(self, now):
+        """Let nothing wait for its time only."""
+        self.queue.hurry(now)
+
+    def mark(self, now):
+        """As that of Pair: the era of the events."""
+        return now, self.queue.mark()
+
+    def is_settled(self, mark):
+        """As that of Pair."""
+        return super().is_settled(mark[0]) and self.queue.is_over(mark[1])
+
+    def _is_behind(self, mark):
+        return False  # what is known of events is better
 
     def stop(self):
         """Act on what is pending as soon as possible; what fails from now on is not tried again."""

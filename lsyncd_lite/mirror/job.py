@@ -44,7 +44,7 @@ class Job:
 
     __slots__ = ("argv", "stdin", "entries", "purpose", "moves", "done", "shown", "limit", "environ",
                  "then_full", "since", "held", "began", "work", "around", "name", "told", "check", "free", "empties",
-                 "overdue", "killed", "stuck", "printed")
+                 "overdue", "killed", "stuck", "printed", "about")
 
     def __init__(self, argv, stdin, entries, purpose, moves=()):
         self.argv = argv
@@ -67,6 +67,7 @@ class Job:
         self.around = None  # the Job that runs after it: onBatch.before
         self.name = None    # of a hook: before, after or failed
         self.told = None    # the paths that a hook was told
+        self.about = None   # of onBatch.after: the oldest of the changes that it is told (seconds), None where that is not known
         self.overdue = None  # why it was ended by us (words)
         self.killed = self.stuck = False  # so it was; and that did not end it
         self.printed = 0    # lines

@@ -37,6 +37,7 @@ class State(enum.Enum):
     DEGRADED = "degraded"
     FAILED = "failed"
     ABSENT = "no source"
+    PAUSED = "paused"
 
 
 # What a job's end came to: the verdict, words for the log (None: nothing to say),
@@ -60,6 +61,7 @@ class Pair:
     warning = None        # words for the log, once
     guarded = None        # why a job that would delete too much does not run, in words
     degraded = None       # why changes are noticed late, in words
+    paused = False        # nothing starts: somebody wants that
 
     def __init__(self, config, mode, now, wall, jitter, insist=False, onepass=False):
         self.config = config
@@ -139,7 +141,7 @@ class Pair:
         if self._next and not self._predecessors:  # it belongs to what has run
             waits = self.absent and self.needs_source and not self.stopping
             return self.retry_at if waits and self.retry_at is not None else AT_ONCE
-        if self._over or self._predecessors or self._asking:
+        if self.paused or self._over or self._predecessors or self._asking:
             return None
         if len(self.running) >= self.config.maxProcesses:
             return None
@@ -255,7 +257,9 @@ class Pair:
         if outcome is not None and job.purpose != PROBE and told is None:
             if outcome.verdict in (Verdict.OK, Verdict.LOOK):
                 if self.config.onBatch.after is not None and job.purpose not in (CLEANING, LOST):
-                    self._stage(self._pay(paths, status, attempt), now)
+                    hook = self._pay(paths, status, attempt)
+                    hook.about = job.since
+                    self._stage(hook, now)
             elif outcome.verdict in (Verdict.PARTIAL, Verdict.AGAIN, Verdict.DIE) and self.config.onBatch.failed is not None:
                 self._stage(self._hook("failed", paths, status, attempt), now)
         return outcome or Outcome(Verdict.OK, None, False)
@@ -345,8 +349,27 @@ class Pair:
         self.guarded, self.mode.released = None, True
         self.try_now(now)
 
+    def retry(self, now):
+        """Try now what has failed, and ask runIf again."""
+        self.try_now(now)
+        self._owed_at = now if self._owed else self._owed_at
+        self._shut_until = now if self._shut_until is not None else None
+
+    def mark(self, now):
+        """Return what `is_settled` takes: all that is known by now."""
+        return now
+
+    def is_settled(self, mark):
+        """Tell whether all that was known at a `mark` is on the target, and told to onBatch.after."""
+        return not (self.starting or self._owed or self.guarded or any(
+            job.name == "after" and (job.about is None or job.about <= mark) for job in self.running) or self._is_behind(mark))
+
+    def _is_behind(self, mark):
+        return self.oldest is not None and self.oldest <= mark
+
     def inherit(self, other):
         """Wait for the jobs of another sync of the same pair to end, and take over what it has not told its hook."""
+        self.paused = self.paused or other.paused
         self._predecessors |= (other.running | other._predecessors).difference(other._next)
         if other._protected:
             self._protected |= other._protected
@@ -425,6 +448,8 @@ class Pair:
     @property
     def state(self):
         """What the sync is at."""
+        if self.paused:
+            return State.PAUSED
         if self.failed:
             return State.FAILED
         if self.absent:

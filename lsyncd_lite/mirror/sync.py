@@ -37,6 +37,7 @@ class Sync(Pair):
         self._full_after = now     # a full sync of a busy tree must not follow on the last at once
         self._held_failures = 0    # in a row, of what is held
         self._blocked = set()      # the queues in which all that is due touches what is running
+        self._flushed = False      # what is queued is due, however young
         self._in_flight = None     # Queue of what is planned or running, made when it is asked for
         if self.starting:
             self.queue.add(b"", WHOLE, now - config.delay)
@@ -132,7 +133,7 @@ class Sync(Pair):
         since = earliest(self.queue.since, self.moves.since)
         if since is None or self.queue in self._blocked:
             return None
-        if self.stopping:
+        if self.stopping or self._flushed:
             return AT_ONCE
         early = len(self.queue) + len(self.moves) > self.config.maxDelays
         due = AT_ONCE if early else since + self.config.delay
@@ -178,6 +179,7 @@ class Sync(Pair):
                 return
         else:
             entries = queue.take()
+        self._flushed = self._flushed and bool(self.queue)
         if whole:
             self.queue.put_back(self._after_full.take(), since)
         settled = float("inf") if self.running else self._settled
@@ -186,7 +188,7 @@ class Sync(Pair):
             self._ready.append(job)
         if any(job.then_full for job in self._ready):  # not in `queue`, where it would absorb what is known of single files
             self.held_at = max(now + self.config.delay, self._full_after, self.held_at if self.held else now)
-            self.held.add(b"", WHOLE, now)
+            self.held.add(b"", WHOLE, since)
 
     # ---- jobs come back ----------------------------------------------------------------------
 
@@ -355,6 +357,10 @@ class Sync(Pair):
         if not complete:
             entries.append((b"", WHOLE))
         self._adopt(entries, now)
+
+    def flush(self, _now):
+        """Let what is queued be due, however young it is."""
+        self._flushed = bool(self.queue or self.moves)
 
     def try_now(self, now):
         """Wait no longer for what has failed: somebody may have mended it."""

@@ -47,7 +47,7 @@ def of_sync(sync, now):
         "source": show(config.source),
         "target": show(config.target),
         "state": sync.state.value,
-        "paused": False,
+        "paused": sync.paused,
         "queued": sync.pending,            # changes
         "in_flight": sync.in_flight,       # changes
         "oldest": _age(sync.oldest, now),  # age of the oldest change that is not known to be on the target

@@ -64,15 +64,16 @@ def connect(path, timeout=PATIENCE):
             os.close(directory)
 
 
-def talk(path, request, timeout=PATIENCE):
+def talk(path, request, timeout=PATIENCE, longer=None):
     """Yield what a daemon answers (dicts) to a request (dict) until it closes the connection.
 
-    timeout: seconds that each answer may take, None: for ever. Raises Unreachable, also where
-    what comes is no answer.
+    timeout: seconds that the first answer may take, None: for ever; longer: {key: seconds, or None} for what follows
+    an answer with that key. Raises Unreachable, also where what comes is no answer.
     """
     import json
     import socket
-    deadline = None if timeout is None else time.monotonic() + timeout
+    began = time.monotonic()
+    deadline = None if timeout is None else began + timeout
     with connect(path, PATIENCE if timeout is None else timeout) as sock:
         try:
             sock.sendall(json.dumps(request).encode() + b"\n")
@@ -89,9 +90,11 @@ def talk(path, request, timeout=PATIENCE):
                     if not isinstance(answer, dict):
                         raise ValueError
                     yield answer
-                    deadline = None if timeout is None else time.monotonic() + timeout
+                    for key, seconds in (longer or {}).items():
+                        if key in answer and timeout is not None:
+                            deadline = None if seconds is None else time.monotonic() + seconds
         except socket.timeout:
-            raise Unreachable("cannot ask the daemon of %s: no answer within %g s" % (show(path), timeout)) from None
+            raise Unreachable("cannot ask the daemon of %s: no answer within %g s" % (show(path), time.monotonic() - began)) from None
         except OSError as error:
             raise Unreachable("cannot ask the daemon of %s: %s" % (show(path), reason(error))) from None
         except ValueError:

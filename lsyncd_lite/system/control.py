@@ -65,58 +65,77 @@ class Client:
 
 
 class Server:
-    """Listens on a path (absolute bytes) until `close`. loop: a Loop.
+    """Listens on a path until `leave`, and answers those who are there until `close`. loop: a Loop.
 
     answer(request, client): called with each request (dict); returns the answer (dict), or None where
     `client.send` comes later. An exception of it is a defect, and told to the client.
     """
 
-    def __init__(self, path, loop, answer):
-        """Raise Fatal: Occupied where another daemon answers, or what the kernel says."""
-        import socket
-        self.path = path
+    def __init__(self, loop, answer):
+        self.path = None
         self._loop = loop
         self._answer = answer
         self._clients = {}   # descriptor → Client
+        self._kept = []      # whose connection ends when we do
         self._rests_until = None
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._sock.setblocking(False)
-            self._identity = _bind(self._sock, path)
-        except BaseException:
-            self._sock.close()
-            raise
+        self._sock = self._identity = None
         self._ready = select.epoll()  # of its own, so that we can answer, too, where the loop does not turn for long
-        self._ready.register(self._sock.fileno(), select.EPOLLIN)
         self._loop.add(self._ready.fileno(), self.turn)
 
-    def turn(self):
-        """Do what can be done without waiting."""
-        for fd, events in self._ready.poll(0):
-            if fd == self._sock.fileno():
-                self._on_connect()
-            elif fd in self._clients:  # one may have parted from another
-                self._on_ready(self._clients[fd])
-
-    def is_ours(self):
-        """Tell whether our socket is still there."""
+    def listen(self, path):
+        """Listen on a path (absolute bytes); raise Fatal: Occupied where another daemon answers, or what the kernel says."""
+        import socket
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            return _identity(self.path) == self._identity
-        except OSError:
-            return False
+            sock.setblocking(False)
+            self._identity = _bind(sock, path)
+        except BaseException:
+            sock.close()
+            raise
+        self.path, self._sock = path, sock
+        self._ready.register(sock.fileno(), select.EPOLLIN)
 
-    def close(self):
-        """End all, and remove the socket, if it is still ours."""
-        for client in list(self._clients.values()):
-            self._drop(client)
-        self._loop.remove(self._ready.fileno())
-        self._ready.close()
+    def leave(self):
+        """Listen no more, and remove the socket, if it is still ours."""
+        if self._sock is None:
+            return
         if self.is_ours():
             try:
                 os.unlink(self.path)
             except OSError:
-                pass  # its directory is gone, or read-only: nobody answers there, and that is seen
+                pass  # its directory is read-only: nobody answers there, and that is seen
+        if self._rests_until is None:
+            self._ready.unregister(self._sock.fileno())
         self._sock.close()
+        self._sock = self._rests_until = None
+
+    def turn(self):
+        """Do what can be done without waiting."""
+        for fd, _events in self._ready.poll(0):
+            if self._sock is not None and fd == self._sock.fileno():
+                self._on_connect()
+            elif fd in self._clients:  # one may have parted from another
+                self._on_ready(self._clients[fd])
+
+    def keep(self, client):
+        """Let a client hear of the end of the process, and not of ours only."""
+        self._kept.append(client)
+
+    def is_ours(self):
+        """Tell whether we listen, and our socket is still there."""
+        try:
+            return self._sock is not None and _identity(self.path) == self._identity
+        except OSError:
+            return False
+
+    def close(self):
+        """Listen no more, and part from all."""
+        self.leave()
+        for client in list(self._clients.values()):
+            if client not in self._kept:
+                self._drop(client)
+        self._loop.remove(self._ready.fileno())
+        self._ready.close()
 
     @property
     def due(self):
