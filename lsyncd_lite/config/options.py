@@ -21,12 +21,13 @@ FORMS = (
     "-convert [-json] CONFIG",
     "-test-filter PATH CONFIG",
     "-release SYNC CONFIG",
+    "COMMAND [OPTIONS] [SYNC]",
 )
 
 # What the words in capitals stand for.
 VALUES = {
     "CONFIG": "file", "FILE": "file", "PATH": "file", "TARGET": "file", "SOURCE": "directory", "TARGETDIR": "directory",
-    "HOST": "host", "CATEGORY": "category", "SYNC": "sync", "SECS": "number", "NUMBER": "number", "OPTS": "text",
+    "HOST": "host", "CATEGORY": "category", "SYNC": "sync", "COMMAND": "command", "SECS": "number", "NUMBER": "number", "OPTS": "text",
 }
 
 # Categories of the log: those that are shown by themselves, and those that -log shows.

@@ -7,6 +7,8 @@ ValueError.
     @forms                how the program is called
     @option NAME          an option; more about it may follow
     @options              those that are not named
+    @command NAME         a word that asks or steers a daemon; more about it may follow
+    @asking NAME          an option of such words
     @categories           those of the log
     @key NAME             a key; more about it may follow
     @keys SCOPE           those of a scope that are not named
@@ -44,7 +46,7 @@ class _Page:
         self._is_example = False
         self._table = None  # lines of the one that is open
         self._left = {}
-        for kind, rows in (("key", _keys()), ("option", dict(options.OPTIONS))):
+        for kind, rows in (("key", _keys()), ("option", dict(options.OPTIONS)), ("command", dict(options.COMMANDS)), ("asking", dict(options.ASKING))):
             if re.search(r"^@%ss?\b" % kind, prose, re.M):  # a page of keys, or of options
                 self._left[kind] = rows
         self._named = {kind: set(re.findall("^@%s (.*)$" % kind, prose, re.M)) for kind in self._left}
@@ -97,6 +99,10 @@ class _Page:
                 self._out += _key(name, key) + _facts(name, key)
         elif word == "option":
             self._out += _option(self._taken("option", rest))
+        elif word == "asking":
+            self._out += _option(self._taken("asking", rest))
+        elif word == "command":
+            self._out += _command(self._taken("command", rest))
         elif word == "options":
             for name in [name for name in self._left["option"] if name not in self._named["option"]]:
                 self._out += _option(self._taken("option", name))
@@ -216,6 +222,14 @@ def _facts(name, key):
 def _option(option):
     """Return lines for an option of the command line."""
     return [".It Fl %s" % option.name + " Ar %s" % option.metavars * bool(option.metavars), *text(option.help)]
+
+
+def _command(command):
+    """Return lines for a word that asks or steers a daemon."""
+    words = [".It Cm %s" % command.name]
+    words += ["Oo Fl %s" % name + " Ar %s" % options.ASKING[name].metavars * bool(options.ASKING[name].metavars) + " Oc" for name in command.options]
+    words += ["Oo Ar %s Oc" % command.words.strip("[]")] if command.words else []
+    return [" ".join(words), *text(command.help)]
 
 
 def _form(form):

@@ -66,10 +66,22 @@ def test_every_key_is_in_the_manual_once_with_its_default_its_modes_and_the_flag
         assert choice in words
 
 
+OF_OPTIONS, OF_COMMANDS = re.search(r"^\.Sh OPTIONS$(.*)^\.Sh COMMANDS$(.*)^\.Sh CONTROL SOCKET$", COMMAND, re.S | re.M).groups()
+
+
+@pytest.mark.parametrize("name, row", [*options.COMMANDS.items(), *options.ASKING.items()])
+def test_every_command_and_its_options_are_in_the_manual_and_in_the_help(name, row):
+    entries = re.findall(r"^\.It (?:Cm|Fl) %s(?: .*)?\n.*?(?=^\.It|^\.El)" % re.escape(name), OF_COMMANDS, re.S | re.M)
+    assert len(entries) == 1 and " ".join(" ".join(manpage.text(row.help)).split()) in " ".join(entries[0].split())
+    if row in options.COMMANDS.values():
+        assert re.findall(r"Oo Fl (\S+)", entries[0]) == list(row.options)
+        assert row.help in cli.help_text() and all(options.ASKING[option].help in cli.help_of(row) for option in row.options)
+
+
 @pytest.mark.parametrize("name", sorted(options.OPTIONS))
 def test_every_option_is_in_the_manual_and_says_what_help_says(name):
     option = options.OPTIONS[name]
-    (entry,) = re.findall(r"^\.It Fl %s(?: Ar [A-Z ]+)?\n.*?(?=^\.It|^\.El)" % re.escape(name), COMMAND, re.S | re.M)
+    (entry,) = re.findall(r"^\.It Fl %s(?: Ar [A-Z ]+)?\n.*?(?=^\.It|^\.El)" % re.escape(name), OF_OPTIONS, re.S | re.M)
     assert entry.startswith((".It Fl %s Ar %s" % option[:2]).replace(" Ar \n", "\n") if option.metavars else ".It Fl %s\n" % name)
     assert " ".join(" ".join(manpage.text(option.help)).split()) in " ".join(entry.split())
     assert any(option.help in line for line in cli.help_text().split("\n"))
