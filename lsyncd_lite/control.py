@@ -344,7 +344,7 @@ def default_path(config, environ):
     """Return the path (bytes) of the socket where nobody has chosen one; None: there is no place for it."""
     directory = environ.get(b"RUNTIME_DIRECTORY", b"").split(b":")[0]  # systemd.exec(5)
     if not directory and os.geteuid() == 0:
-        directory = b"/run/lsyncd-lite"
+        directory = b"/run/lsyncd-lite" if os.path.isdir(b"/run") else b"/var/run/lsyncd-lite"  # OpenWrt
     elif not directory and environ.get(b"XDG_RUNTIME_DIR"):
         directory = os.path.join(environ[b"XDG_RUNTIME_DIR"], b"lsyncd-lite")
     if not directory.startswith(b"/"):
@@ -361,7 +361,7 @@ def default_path(config, environ):
 def _make_directory(path, environ):
     """Make the directory of a default socket, if it is one that nobody else makes; raise Fatal."""
     directory = os.path.dirname(path)
-    is_run = directory == b"/run/lsyncd-lite"
+    is_run = directory in (b"/run/lsyncd-lite", b"/var/run/lsyncd-lite")
     if not is_run and directory != os.path.join(environ.get(b"XDG_RUNTIME_DIR", b""), b"lsyncd-lite"):
         return
     try:

@@ -569,7 +569,8 @@ class Daemon:
         if self._stop is not None:
             for sync in self._syncs:
                 if sync.pending:
-                    self._log("Warn", "%s: %s not sent" % (sync.config.name, changes(sync.pending, " was", " were")))
+                    self._log("Warn", "%s: %s not sent%s" % (
+                        sync.config.name, changes(sync.pending, " was", " were"), " (it is paused)" if sync.paused else ""))
             self._log("Normal", "ended by %s" % self._stop[1])
             return self._stop[0]
         failed = [sync for sync in self._syncs if sync.pending or sync.failed]

@@ -22,12 +22,16 @@ class Unreachable(Fatal):
 
 
 def directories(environ):
-    """Return the directories (patterns, bytes) in which daemons have their sockets."""
-    found = [name for name in environ.get(b"RUNTIME_DIRECTORY", b"").split(b":")[:1] if name]
-    found += [b"/run/lsyncd-lite", b"/run/lsyncd-lite@*"]
+    """Return the directories (patterns, bytes) in which daemons have their sockets; in a unit that is its own alone."""
+    own = environ.get(b"RUNTIME_DIRECTORY", b"").split(b":")[0]
+    if own:
+        return [own]
+    found = [b"/run/lsyncd-lite", b"/run/lsyncd-lite@*"]
+    if not os.path.isdir(b"/run"):
+        found = [b"/var" + name for name in found]
     if environ.get(b"XDG_RUNTIME_DIR"):
         found.append(os.path.join(environ[b"XDG_RUNTIME_DIR"], b"lsyncd-lite"))
-    return list(dict.fromkeys(found))
+    return found
 
 
 def sockets(environ):
@@ -54,7 +58,7 @@ def connect(path, timeout=PATIENCE):
     except (OSError, ValueError) as error:
         sock.close()
         words = "nobody answers any more" if isinstance(error, ConnectionRefusedError) else \
-            "no answer within %g s" % timeout if isinstance(error, socket.timeout) or isinstance(error, BlockingIOError) else \
+            "no answer within %.1f s" % timeout if isinstance(error, socket.timeout) or isinstance(error, BlockingIOError) else \
             reason(error) if isinstance(error, OSError) else str(error)
         failure = Unreachable("cannot ask the daemon of %s: %s" % (show(path), words))
         failure.is_dead = isinstance(error, (ConnectionRefusedError, FileNotFoundError))
@@ -94,7 +98,7 @@ def talk(path, request, timeout=PATIENCE, longer=None):
                         if key in answer and timeout is not None:
                             deadline = None if seconds is None else time.monotonic() + seconds
         except socket.timeout:
-            raise Unreachable("cannot ask the daemon of %s: no answer within %g s" % (show(path), time.monotonic() - began)) from None
+            raise Unreachable("cannot ask the daemon of %s: no answer within %.1f s" % (show(path), time.monotonic() - began)) from None
         except OSError as error:
             raise Unreachable("cannot ask the daemon of %s: %s" % (show(path), reason(error))) from None
         except ValueError:

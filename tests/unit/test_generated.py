@@ -71,10 +71,10 @@ OF_OPTIONS, OF_COMMANDS = re.search(r"^\.Sh OPTIONS$(.*)^\.Sh COMMANDS$(.*)^\.Sh
 
 @pytest.mark.parametrize("name, row", [*options.COMMANDS.items(), *options.ASKING.items()])
 def test_every_command_and_its_options_are_in_the_manual_and_in_the_help(name, row):
-    entries = re.findall(r"^\.It (?:Cm|Fl) %s(?: .*)?\n.*?(?=^\.It|^\.El)" % re.escape(name), OF_COMMANDS, re.S | re.M)
+    entries = re.findall(r"^\.It (?:Cm|Fl) %s(?: [^\n]*)?\n.*?(?=^\.It|^\.El)" % re.escape(name), OF_COMMANDS, re.S | re.M)
     assert len(entries) == 1 and " ".join(" ".join(manpage.text(row.help)).split()) in " ".join(entries[0].split())
     if row in options.COMMANDS.values():
-        assert re.findall(r"Oo Fl (\S+)", entries[0]) == list(row.options)
+        assert re.findall(r"Oo Fl (\S+)", entries[0].split("\n")[0]) == list(row.options)
         assert row.help in cli.help_text() and all(options.ASKING[option].help in cli.help_of(row) for option in row.options)
 
 
