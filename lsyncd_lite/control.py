@@ -347,6 +347,8 @@ def default_path(config, environ):
         directory = b"/run/lsyncd-lite" if os.path.isdir(b"/run") else b"/var/run/lsyncd-lite"  # OpenWrt
     elif not directory and environ.get(b"XDG_RUNTIME_DIR"):
         directory = os.path.join(environ[b"XDG_RUNTIME_DIR"], b"lsyncd-lite")
+    elif not directory and os.access(b"/run", os.W_OK):  # a container's
+        directory = b"/run/lsyncd-lite"
     if not directory.startswith(b"/"):
         return None
     if config.filename is None:

@@ -60,12 +60,21 @@ def snapshots(sync, given, **request):
     found, errors = [], []
     for path in daemons(given):
         try:
-            found.append(ask.ask(path, dict(request, do="status", sync=sync))["snapshot"])
+            found.append(_clean(ask.ask(path, dict(request, do="status", sync=sync))["snapshot"]))
         except Fatal as error:
-            errors.append(str(error))
+            errors.append(_clean(str(error)))
     if not found:
         raise Fatal("; ".join(errors))
     return found
+
+
+def _clean(value):
+    """Return what a daemon has said, without what could steer a terminal: it may not be whom we take it for."""
+    if isinstance(value, str):
+        return value if value.isprintable() else show(value)
+    if isinstance(value, dict):
+        return {_clean(key): _clean(one) for key, one in value.items()}
+    return list(map(_clean, value)) if isinstance(value, list) else value
 
 
 def _that(sync, given):
@@ -126,7 +135,7 @@ def _answer(path, request, say, timeout=ask.PATIENCE, patience=STARTING):
 
     timeout: seconds that the first answer may take, None: for ever; patience: the same of what follows a note.
     """
-    for answer in ask.talk(path, request, timeout, {"note": patience} if patience else {}):
+    for answer in map(_clean, ask.talk(path, request, timeout, {"note": patience} if patience else {})):
         if "note" in answer:
             say(str(answer["note"]), 2)
         elif "error" in answer:
@@ -175,9 +184,9 @@ def _stop(command, sync, given, say):
     try:
         for answer in ask.talk(found[0], {"do": "stop"}, ask.PATIENCE, {"lines": None if until is None else given["timeout"], "note": STARTING}):
             if "error" in answer:
-                raise Fatal(str(answer["error"]))
+                raise Fatal(_clean(str(answer["error"])))
             if "note" in answer:
-                say(str(answer["note"]), 2)
+                say(_clean(str(answer["note"])), 2)
     except ask.Unreachable:
         if until is None or time.monotonic() < until:
             raise

@@ -304,7 +304,7 @@ def test_options_are_offered_with_as_many_hyphens_as_were_typed(ask):
 
 
 @pytest.mark.parametrize("words, expected", [
-    (["c"], ["conf", "conf.d"]), (["-check", "c"], ["conf", "conf.d"]), (["-delay", "5", "conf"], ["conf", "conf.d"]), (["-insist", "a"], ["a b"]),
+    (["c"], ["check", "conf", "conf.d"]), (["-check", "c"], ["conf", "conf.d"]), (["-delay", "5", "conf"], ["conf", "conf.d"]), (["-insist", "a"], ["a b"]),
     (["-logfile", "con"], ["conf", "conf.d"]), (["-logfile", "=", "con"], ["conf", "conf.d"]), (["-logfile=con"], ["conf", "conf.d"]), (["-pidfile", "-o"], ["-odd"]),
     (["-rsync", ""], ["conf.d", "src"]), (["-rsync", "s"], ["src"]), (["-rsync", "src/"], ["src/sub"]), (["-rsync", "src", "co"], ["conf", "conf.d"]),
     (["-rsync", "src", "h", ":", "co"], []), (["-rsync", "src", "h", ":", "/x", "co"], ["conf", "conf.d"]), (["-rsync", "src", "u", "@h", ":", "/x", "-rsync", "s"], ["src"]),
@@ -318,6 +318,13 @@ def test_names_of_files_and_directories_are_offered_where_they_belong(ask, words
 @pytest.mark.parametrize("words", [["-log", ""], ["--log", ""], ["-log", "="], ["-log=", ], ["-insist", "-log", ""]])
 def test_categories_of_the_log_are_offered(ask, words):
     assert ask(*words) == sorted(options.LOG_WORDS)
+
+
+def test_commands_are_offered_as_the_first_word_with_the_options_that_each_takes(ask):
+    assert ask("re") == ["release", "reload", "resume", "retry"] and ask("-insist", "re") == []
+    assert ask("wait", "-") == ["-help", "-socket", "-timeout"] and ask("wait", "--t") == ["--timeout"] and ask("stop", "-timeout", "5", "-s") == ["-socket"]
+    assert ask("status", "-html", "con") == ["conf", "conf.d"]
+    assert "all" in ask("pause", "") and "all" in ask("status", "-v", "a")
 
 
 def test_what_is_typed_of_a_category_chooses(ask):
