@@ -239,10 +239,8 @@ class Control:
 
     def _release(self, request, _client):
         syncs = self._steered(request)
-        held = self._daemon.release(syncs)
-        if not held:
-            raise _Refused("nothing to release: maxDelete holds nothing in %s" % ", ".join(show(sync.config.name) for sync in syncs))
-        return self._named(lambda _sync: "released: it deletes what it finds, once", held)
+        held = self._daemon.release(syncs, to_bytes(request.get("sync") or "all"))
+        return self._named(lambda sync: "released: it deletes what it finds, once" if sync in held else "maxDelete holds nothing", held or syncs)
 
     def _reload(self, _request, _client):
         if self._daemon.stopping is not None:

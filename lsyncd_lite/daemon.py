@@ -512,8 +512,7 @@ class Daemon:
         elif number == signal.SIGUSR1:
             path = self._config.settings.pidfile
             name = (Pidfile.request(path) if path is not None else None) or b"all"
-            if not self.release([sync for sync in self._syncs if name in (b"all", to_bytes(sync.config.name), to_bytes(sync.config.section))]):
-                self._log("Warn", "nothing to release: %s" % ("no sync is held" if name == b"all" else "sync %s is not held" % show(name)))
+            self.release([sync for sync in self._syncs if name in (b"all", to_bytes(sync.config.name), to_bytes(sync.config.section))], name)
         elif number in (signal.SIGTERM, signal.SIGINT):
             if self._stop is not None:
                 self._log("Normal", "signalled again: ending what still runs")
@@ -521,13 +520,15 @@ class Daemon:
                 return
             self.begin_stop(128 + number, "signal %d" % number)
 
-    def release(self, syncs):
-        """Let what maxDelete holds in some syncs go on, once; return those in which it holds something."""
+    def release(self, syncs, name):
+        """Let what maxDelete holds in some syncs go on, once; return those in which it holds something. name: who is meant (bytes)."""
         held = [sync for sync in syncs if sync.guarded is not None]
         for sync in held:
             self._log("Normal", "%s: released: it deletes what it finds, once" % sync.config.name)
             self._told.pop(sync, None)
             sync.release(time.monotonic())
+        if not held:
+            self._log("Warn", "nothing to release: %s" % ("no sync is held" if name == b"all" else "sync %s is not held" % show(name)))
         return held
 
     @property
