@@ -300,6 +300,7 @@ class Daemon:
         for sync in syncs:
             self._keeper.note(sync)
         self._syncs = syncs
+        self._jobs.use_tunnels(syncs, now)
         for warning in config.warnings:
             self._log("Warn", warning)
         if self._log.shows("Exclude"):
@@ -435,6 +436,7 @@ class Daemon:
             for watched in self._trees:
                 watched.check()
         self._jobs.look(now)
+        self._changed = self._jobs.turn_tunnels(now) or self._changed
         self._control.look(now)
         for sync in self._syncs:
             if sync.ends is not None and self._stop is None:

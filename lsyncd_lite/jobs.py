@@ -11,7 +11,7 @@ import time
 
 from lsyncd_lite.errors import reason
 from lsyncd_lite.mirror import needs
-from lsyncd_lite.mirror.job import BATCH, CHECK, FULL, PROBE, REMOVAL
+from lsyncd_lite.mirror.job import BATCH, CHECK, FULL, GATE, HOOK, PROBE, REMOVAL, Job
 from lsyncd_lite.mirror.rsync import ANSWERED, DETAIL
 from lsyncd_lite.paths import show, shown
 from lsyncd_lite.report.discretion import discreet, secrets_of
@@ -39,16 +39,21 @@ class Jobs:
         self._log = log
         self._children = Children(loop, self._on_line)
         self._sockets = Sockets()
+        self._tunnels = None    # Openings, once there is a sync with a tunnel
         self._heard = {}        # Sync → lines that its children have printed since it worked
         self._looked_at = 0.0   # when they were looked at last
 
     def __len__(self):
-        return len(self._children)
+        return len(self._running())
+
+    def _running(self):
+        """Return [(sync, job)] of all that runs; a tunnel is no job."""
+        return [tag for tag in self._children.tags() if isinstance(tag[1], Job)]
 
     @property
     def active(self):
         """The number of those that run and can be ended."""
-        return sum(not job.stuck for _sync, job in self._children.tags())
+        return sum(not job.stuck for _sync, job in self._running())
 
     @property
     def sockets(self):
@@ -57,8 +62,14 @@ class Jobs:
 
     def start(self, sync, job):
         """Start a job of a sync; return None, or words (list of bytes) where that cannot be done."""
+        argv = job.argv
+        try:
+            if sync.tunnels is not None and job.purpose not in (HOOK, GATE):
+                argv = self._tunnels.enter(sync, job)
+        except ValueError as error:
+            return [os.fsencode(str(error))]
         if self._log.shows("Exec"):
-            words = discreet(job.argv, secrets_of(sync.config))
+            words = discreet(argv, secrets_of(sync.config))
             words = [word if len(word) <= WORD_LONGEST else word[:WORD_LONGEST] + b"..." for word in words]
             self._log("Exec", "%s: %s" % (sync.config.name, " ".join(map(show, words))))
         if job.purpose == FULL:
@@ -67,8 +78,9 @@ class Jobs:
         try:
             if not sync.config.local:
                 self._sockets.prepare()
-            self._children.spawn((sync, job), job.argv, job.stdin, job.environ)
+            self._children.spawn((sync, job), argv, job.stdin, job.environ)
         except OSError as error:
+            self._leave(job)
             words = "cannot run %s: %s" % (show(job.argv[0]), reason(error))
             if error.errno == errno.ENOENT:
                 is_there = program.find(job.argv[0]) is not None
@@ -78,11 +90,21 @@ class Jobs:
 
     def reap(self):
         """Return [((sync, job), status, lines)] of what has ended, as Children.reap does."""
-        return self._children.reap()
+        ended = []
+        for (sync, job), status, lines in self._children.reap():
+            if isinstance(job, Job):
+                self._leave(job)
+                ended.append(((sync, job), status, lines))
+            else:
+                self._tunnels.ended(sync, job, status, lines)
+        return ended
 
     def _on_line(self, tag, line):
         """Log a line that a child printed; what each try of a target that fails says again is said once."""
         sync, job = tag
+        if not isinstance(job, Job):
+            self._tunnels.on_line(sync, line)
+            return
         job.printed += 1
         if job.printed > PRINTED:
             if job.printed == PRINTED + 1:
@@ -101,6 +123,28 @@ class Jobs:
         """Take nothing that a sync's children print for a repetition any more."""
         self._heard.pop(sync, None)
 
+    # ---- the tunnels that they go through ------------------------------------------------------
+
+    def use_tunnels(self, syncs, now):
+        """Open the tunnels of syncs, and end those of others."""
+        if self._tunnels is None and any(sync.config.tunnel.command is not None for sync in syncs):
+            from lsyncd_lite.tunnels import Openings  # for those who have some
+            self._tunnels = Openings(self._loop, self._log, self._children)
+        if self._tunnels is not None:
+            self._tunnels.use(syncs, now)
+
+    def turn_tunnels(self, now):
+        """Do what is due about tunnels; tell whether something has changed that the status tells."""
+        if self._tunnels is None:
+            return False
+        self._tunnels.turn(now)
+        changed, self._tunnels.changed = self._tunnels.changed, False
+        return changed
+
+    def _leave(self, job):
+        if self._tunnels is not None:
+            self._tunnels.leave(job)
+
     # ---- the connections that jobs share -----------------------------------------------------
 
     def gate(self, sync, syncs, now):
@@ -108,7 +152,10 @@ class Jobs:
 
         One is enough for a host, so others wait while it is made. What it has no room for
         connects on its own, one after the other: sshd drops those that come in crowds.
+        A job that needs a tunnel waits for one, for as long as nothing happens.
         """
+        if sync.tunnels is not None and sync.connects and not self._tunnels.admits(sync, now):
+            return float("inf")
         name = sync.mode.connection
         if name is None or not sync.connects:
             return None
@@ -123,11 +170,13 @@ class Jobs:
 
     def next_due(self):
         """Return when `look` has something to do, None while nothing runs."""
-        times = [self._look_due(sync, job) for sync, job in self._children.tags()]
+        times = [self._look_due(sync, job) for sync, job in self._running()]
+        if self._tunnels is not None:
+            times += [at for at in (self._tunnels.next_due(),) if at is not None]
         return min(times + [job.began + job.limit for _sync, job in self._limited()], default=None)
 
     def _limited(self):
-        return [(sync, job) for sync, job in self._children.tags() if job.limit is not None]
+        return [(sync, job) for sync, job in self._running() if job.limit is not None]
 
     def _look_due(self, sync, job):
         often = LOOK if sync.config.jobTimeout is None else min(LOOK, sync.config.jobTimeout / 4)
@@ -138,10 +187,12 @@ class Jobs:
         for sync, job in self._limited():
             if job.began + job.limit <= now:
                 self._end_job(sync, job, "no end after %d s" % job.limit)
-        if not any(self._look_due(sync, job) <= now for sync, job in self._children.tags()):
+        if not any(self._look_due(sync, job) <= now for sync, job in self._running()):
             return
         self._looked_at = now
         for (sync, job), seconds, blocked in self._children.look(now):
+            if not isinstance(job, Job):
+                continue
             patience = sync.config.jobTimeout
             if patience is not None and seconds >= patience:
                 self._end_job(sync, job, "nothing moved for %d s" % seconds)
@@ -173,7 +224,7 @@ class Jobs:
     def end(self, reap):
         """End all that runs: TERM, and KILL for what does not listen; reap(): called for what ends."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            self._children.kill(number)
+            self._children.kill(number, lambda tag: isinstance(tag[1], Job))
             until = time.monotonic() + GRACE
             while len(self) and time.monotonic() < until:
                 self._loop.wait(until)
@@ -182,7 +233,9 @@ class Jobs:
             self._log("Error", "%d children could not be ended" % len(self))
 
     def close(self, syncs):
-        """End the connections that were shared."""
+        """End the tunnels, and the connections that were shared."""
+        if self._tunnels is not None:
+            self._tunnels.close(self.reap)
         self._sockets.end(next((sync.config.ssh.binary for sync in syncs if not sync.config.local), "ssh"))
 
 

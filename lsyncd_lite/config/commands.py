@@ -14,8 +14,9 @@ from lsyncd_lite.paths import show, to_bytes
 OF_SYNC = ("source", "target")
 OF_PATH = ("path", "pathname", "pathdir", "sourcePath", "sourcePathname", "sourcePathdir",
            "targetPath", "targetPathname", "targetPathdir")
+OF_TUNNEL = ("localport",)
 _NAMES = "|".join(sorted(OF_SYNC + OF_PATH, key=len, reverse=True))
-_VARIABLE = re.compile(r"\^(?P<name>(?:[od]\.)?(?:%s))(?![A-Za-z])" % _NAMES)
+_VARIABLE = re.compile(r"\^(?P<name>(?:[od]\.)?(?:%s)|%s)(?![A-Za-z])" % (_NAMES, "|".join(OF_TUNNEL)))
 _LIKE_ONE = re.compile(r"\^((?:[od]\.)?[A-Za-z]{4,})")
 
 # Programs that read an argument as code, and what hands them one within a text for a shell.
@@ -71,7 +72,7 @@ def doubts(text):
     for found in _LIKE_ONE.finditer(text):
         if not _VARIABLE.match(text, found.start()):
             prefix, name = re.fullmatch(r"([od]\.)?(.*)", found.group(1)).groups()
-            near = difflib.get_close_matches(name, OF_SYNC + OF_PATH, 1, 0.8)
+            near = difflib.get_close_matches(name, OF_SYNC + OF_PATH + OF_TUNNEL, 1, 0.8)
             if near:
                 yield "^%s is no variable and stays as it is; did you mean ^%s%s?" % (found.group(1), prefix or "", near[0])
     if text.strip().startswith("/") and re.search(r"(^|\s)([0-9]?[<>|]|&&|\|\||;)|;(\s|$)|[\n]", text.strip()):

@@ -141,7 +141,7 @@ class _Builder:
 
     def _rivals(self, syncs):
         """Warn of syncs that delete each other's files: where many have one place, of each and one that deletes, if any."""
-        mirrors = [(number, sync.target.rstrip(b"/") if sync.local else sync.target)
+        mirrors = [(number, sync.target.rstrip(b"/") if sync.local else (sync.target, sync.tunnel.command))
                    for number, sync in enumerate(syncs) if sync.mode not in _ANY_TARGET]
         chosen = {}
         for number, place in sorted(mirrors, key=lambda mirror: not syncs[mirror[0]].delete):
@@ -215,6 +215,8 @@ class _Builder:
             if mode == "exec" and name in places and "onStartup" not in places:
                 self.errors.append("%s: runs onStartup again, and there is none" % places[name])
         code = self._code(values, places) if mode == "script" else None
+        if mode == "rsync":
+            self._tunnel(section, values, places, actions.get("tunnel.command"))
         if any(name not in values for name in required):
             return []
         flat = dict(settings.defaults(mode), **values)
@@ -277,13 +279,50 @@ class _Builder:
             allowed = commands.OF_PATH if name in _ACTIONS and name != "onStartup" else ()
             if name == "onMove":  # those without "o." or "d." are of the origin, as in lsyncd
                 allowed = [end + variable for end in ("o.", "d.", "") for variable in commands.OF_PATH]
+            allowed = commands.OF_TUNNEL if name == "tunnel.command" else (*commands.OF_SYNC, *allowed)
             for variable in command.variables:
                 if "target" in variable and "target" not in values:
                     self.errors.append("%s: ^%s: the sync has no target" % (places[name], variable))
-                elif variable not in commands.OF_SYNC and variable not in allowed:
+                elif variable not in allowed:
                     self.errors.append("%s: ^%s has no value here; allowed: %s" % (
-                        places[name], variable, ", ".join("^" + other for other in (*commands.OF_SYNC, *allowed))))
+                        places[name], variable, ", ".join("^" + other for other in allowed)))
         return found
+
+    def _tunnel(self, section, values, places, command):
+        """Check a tunnel (its Command, or None), and what stands in it and in the target, against each other."""
+        ends, port = values.get("target", ()), "^localport"
+        extra = any(port in word for word in values.get("rsync._extra", ()))
+        if not any(name.startswith("tunnel.") for name in places):
+            if any(port in text and targets.is_remote(text) for text in ends):
+                self.errors.append("%s: %s has no value: the sync has no tunnel.command" % (places["target"], port))
+            return
+        if "tunnel.command" not in places:
+            self.errors.append("%s: tunnel.command: is required and missing: there are other keys of tunnel" % section.where)
+        if command is None:
+            return
+        takes, parallel = "localport" in command.variables, values.get("tunnel.parallel", 1)
+        for text in ends:
+            if not targets.is_remote(text):
+                self.errors.append("%s: %s is a directory here, to which no tunnel leads; allowed: as rsync://localhost:%s/MODULE"
+                                   % (places["target"], self.files.shown(places["target"], text), port))
+            elif takes and not extra and port not in text:
+                self.errors.append("%s: does not go through the tunnel; allowed: as rsync://localhost:%s/MODULE, or a port of your own "
+                                   "here and in tunnel.command" % (places["target"], port))
+            elif not takes and (extra or port in text):
+                self.errors.append("%s: holds no %s, which is the port of the target" % (places["tunnel.command"], port))
+        if port in (values.get("rsync.rsh") or ""):
+            self.errors.append("%s: %s has no value here; allowed in: target, tunnel.command, rsync._extra" % (places["rsync.rsh"], port))
+        if parallel > 1 and values.get("tunnel.mode", "command") != "pool":
+            self.errors.append("%s: allowed: 1 (tunnel.mode = command), or tunnel.mode = pool" % places["tunnel.parallel"])
+        elif parallel > 1 and not takes:
+            self.errors.append("%s: allowed: 1, or %s in tunnel.command: each has a port of its own" % (places["tunnel.parallel"], port))
+        elif parallel > values.get("maxProcesses", 1):
+            self.warnings.append("%s: maxProcesses = %d: there are never jobs for more tunnels than that"
+                                 % (places["tunnel.parallel"], values.get("maxProcesses", 1)))
+        text = values["tunnel.command"]
+        if takes and re.search(r"\bssh\b.*\s-L", text, re.S) and "exitonforwardfailure" not in text.lower():
+            self.warnings.append("%s: should another program take the port, ssh goes on without it and what is sent goes there; "
+                                 "add -o ExitOnForwardFailure=yes" % places["tunnel.command"])
 
     def _code(self, values, places):
         """Return the text (bytes) of a script, if there is one."""

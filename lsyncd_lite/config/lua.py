@@ -1,6 +1,6 @@
 """Lua as lsyncd's configurations use it → sections. What it may cost is bounded, and it reaches nothing outside.
 
-Gives the language what belongs to lsyncd: settings, sync, default, log; what runs later there
+Gives the language what belongs to lsyncd: settings, sync, default, log, tunnel; what runs later there
 (functions as actions, spawn …) is a finding that names what there is for it here. Of keys it
 knows those that stand in settings.py only.
 """
@@ -37,7 +37,7 @@ _STEPS = 20  # of the evaluation, that what is done with an entry takes as long 
 
 
 # What is written in small letters; and what looks like a value of Lua
-_SMALL = ("settings", "sync", "default", "true", "false", "nil", "ipairs", "pairs")
+_SMALL = ("settings", "sync", "default", "tunnel", "true", "false", "nil", "ipairs", "pairs")
 _BOOLEANS = {"yes": " (true and false are the words for it)", "no": " (true and false are the words for it)", "on": " (true and false are the words for it)",
              "off": " (true and false are the words for it)", "null": " (which is the word for it)", "none": " (which is the word for it)"}
 
@@ -105,7 +105,7 @@ class _Reader:
     def _evaluate(self, chunk):
         names = library.globals_table(lambda name: os.environb.get(name), self._said)
         for name, value in (("settings", self._settings), ("sync", self._sync), ("default", self._default), ("log", self._log),
-                            ("lsyncd_version", b"2.2.3"), ("terminate", _terminate), *((name, _later(name)) for name in _LATER)):
+                            ("tunnel", _tunnel), ("lsyncd_version", b"2.2.3"), ("terminate", _terminate), *((name, _later(name)) for name in _LATER)):
             names.set(to_bytes(name), value)
         try:
             evaluator.Machine(self._meter, self._unknown).run(chunk, names)
@@ -248,6 +248,12 @@ def _later(name):
                        "(mode script): %s" % (name, _WAY))
     function.belongs_to = name.rpartition(".")[2]
     return function
+
+
+def _tunnel(_machine, table=None, *others):
+    if not isinstance(table, Table) or others:
+        raise LuaError("tunnel: allowed: a table, as in tunnel = tunnel{ command = { … } }")
+    return (table,)
 
 
 def _terminate(_machine, *_arguments):

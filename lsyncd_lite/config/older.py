@@ -28,10 +28,8 @@ _LEFT_OUT = {
     "log": "is left out: which messages there are is an option of the command line, as in -log Exec",
 }
 
-# What there is no key for: (the words of an error).
-_REFUSED = {
-    "tunnel": "there are no tunnels here; let ssh find the way (ssh.options.ProxyJump, rsync.rsh), or run the tunnel as a service of its own",
-}
+# Where the port of a tunnel may stand, which has two spellings.
+_PORTS = ("target", "tunnel.command", "rsync._extra")
 
 # Letters of rsync(1) that take a value, and its key here.
 _WITH_VALUE = {"e": "rsync.rsh", "T": "rsync.temp_dir", "f": None, "B": None, "M": None, "@": None}
@@ -75,6 +73,8 @@ class _Change:
         base = entry.key.partition(".")[0]
         if entry.key not in self._known and (base != "exitcodes" or base not in self._known):
             return False
+        if entry.key in _PORTS and any(key.startswith("tunnel.") for key in self._given):
+            entry = self._tunnel(entry)
         if self._is_ours(entry, base):
             self._find(self._inotify(entry) if entry.key == "inotifyMode" else entry)
         return True
@@ -82,9 +82,7 @@ class _Change:
     def carry_over(self, entry):
         """Take an Entry of any other key as what it is today."""
         name, base = entry.key, entry.key.partition(".")[0]
-        if base in _REFUSED:
-            self._refuse(entry, base)
-        elif base in _LEFT_OUT and (base != "log" or self._kind == "settings"):
+        if base in _LEFT_OUT and (base != "log" or self._kind == "settings"):
             self._once(base, entry, _LEFT_OUT[base])
         elif self._kind == "sync" and name in _OF_RSYNC:
             self._options(entry)
@@ -115,11 +113,6 @@ class _Change:
             self._once(base, entry, _LEFT_OUT["rsyncExitCodes"])
             return False
         return entry.raw is not True  # what is renamed is always renamed on the target, too
-
-    def _refuse(self, entry, base):
-        if base not in self._told:
-            self._told.add(base)
-            self.findings.append("%s: %s" % (self._where(entry, base), _REFUSED[base]))
 
     def _rename(self, entry):
         """Take what is a key but for its capitals and hyphens; what is none goes on to be called unknown."""
@@ -156,6 +149,17 @@ class _Change:
                 self.warnings.append("%s: is called %s today" % (entry.where, choice))
                 return entry._replace(raw=choice)
         return entry
+
+    def _tunnel(self, entry):
+        """Return the entry with the port of the tunnel as ^localport, and a list of words as a command."""
+        is_list = isinstance(entry.raw, list)
+        items = [item.replace("${localport}", "^localport") if isinstance(item, str) else item for item in (entry.raw if is_list else [entry.raw])]
+        if items != (entry.raw if is_list else [entry.raw]):
+            self.warnings.append("%s: ${localport} is written ^localport today" % entry.where)
+        if entry.key == "tunnel.command" and is_list and items and all(isinstance(item, (str, int, float)) and not isinstance(item, bool) for item in items):
+            words = [_quoted(str(item)) for item in items]
+            return entry._replace(raw=" ".join(words if words[0].startswith("/") else ["exec", *words]))
+        return entry._replace(raw=items if is_list else items[0])
 
     # ---- options -----------------------------------------------------------------------------
 
@@ -206,6 +210,11 @@ class _Change:
 def _plain(name):
     """Return a name without what people get wrong: capitals, hyphens and underlines."""
     return re.sub("[_-]", "", name.lower())
+
+
+def _quoted(word):
+    """Return a word as a shell reads it."""
+    return word if re.fullmatch(r"[\w@%+=:,./^-]+", word, re.ASCII) else "'%s'" % word.replace("'", "'\\''")
 
 
 def _keys_of(words):

@@ -77,6 +77,17 @@ def _socket(raw):
     return _text(raw)
 
 
+def _address(raw):
+    import socket
+    text = _text(raw)
+    try:
+        if text != "localhost":
+            socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except OSError:
+        raise ValueError from None
+    return text
+
+
 def _crontab(raw):
     return tuple(map(crontab.parse, _lines(raw)))
 
@@ -171,6 +182,7 @@ BOOL = Kind(_boolean, "true, false, yes, no, on, off, 1 or 0")
 SECONDS = Kind(_seconds, "a number of seconds, 0 or more")
 SPAN = Kind(_span, "a number of seconds, 0.1 or more")
 MARKER = Kind(_marker, "the name of a file, relative to the source")
+ADDRESS = Kind(_address, "localhost or an address of this host, in numbers")
 CRONTAB = Kind(_crontab, "a list of times, each of six fields: second minute hour day month weekday, as in crontab(5) "
                "(0 30 2 * * mon-fri: half past two on working days)")
 TEXT = Kind(_text, "a text that is not empty")
@@ -351,6 +363,16 @@ KEYS = (
     Key("options", "ssh", OPTIONS, (), "Options of ssh_config(5).", modes="rsync rsyncssh"),
     Key("_extra", "ssh", LINES, (), "Further arguments of ssh.", modes="rsync rsyncssh"),
     Key("multiplex", "ssh", BOOL, True, "Reuse one connection for all that goes to a host.", modes="rsync rsyncssh"),
+    # ---- tunnel ------------------------------------------------------------------------------
+    Key("command", "tunnel", COMMAND, None,
+        "Keep this running as a way to the target; ^localport is a free port, here and in target.", modes="rsync"),
+    Key("mode", "tunnel", _choice("command", "pool"), "command",
+        "One process for all jobs of the sync (command), or some that take one job at a time each (pool).", modes="rsync"),
+    Key("parallel", "tunnel", _whole(1), 1, "Processes of a pool.", modes="rsync"),
+    Key("retryDelay", "tunnel", SPAN, 10.0, "Seconds after which one that has ended is started again.", modes="rsync"),
+    Key("readyDelay", "tunnel", SPAN, 5.0,
+        "Seconds in which its port has to answer (a port that is not ^localport: seconds until it is used).", modes="rsync"),
+    Key("localhost", "tunnel", ADDRESS, "localhost", "Address of this host on which ^localport is free, and answers.", modes="rsync"),
     # ---- xargs -------------------------------------------------------------------------------
     Key("binary", "xargs", TEXT, None, "As in lsyncd; nothing here needs it.", modes="rsyncssh"),
     Key("delimiter", "xargs", Kind(_character, "a text"), None, "As in lsyncd; nothing here needs it.",
@@ -368,7 +390,7 @@ ARCHIVE = ("links", "perms", "times", "group", "owner", "devices", "specials")
 SECRET = ("password_file", "identityFile", "rsh", "_extra", "param")
 
 # Tables within a sync; their keys are written TABLE.KEY.
-TABLES = ("onBatch", "rsync", "ssh", "xargs", "direct")
+TABLES = ("onBatch", "rsync", "ssh", "tunnel", "xargs", "direct")
 
 
 def default_text(key, mode=None):
@@ -419,7 +441,7 @@ def modes(key):
 def fits(key, mode):
     """Tell whether a Key may stand in a sync of a mode; script takes the keys of the modes it may fall back to."""
     known = modes(key)
-    return mode in known or mode == "script" and ("rsync" in known or "direct" in known)
+    return mode in known or mode == "script" and key.scopes != "tunnel" and ("rsync" in known or "direct" in known)
 
 
 def parse(key, raw, written=None):

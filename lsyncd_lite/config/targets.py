@@ -20,14 +20,14 @@ class Refused(ValueError):
         self.words = words
 
 
-def _is_remote(target):
+def is_remote(target):
     """Tell whether rsync takes a target (str) for a host: a colon before any slash (rsync(1), SYNOPSIS)."""
     return target.startswith("rsync://") or ":" in target.partition("/")[0]
 
 
 def by_rsync(text, mode, protected):
     """Return what a SyncConfig says of a target of mode rsync or direct; raise Refused."""
-    local = not _is_remote(text)
+    local = not is_remote(text)
     if mode == "direct" and not local:
         raise Refused("%s is on another host; allowed: a directory of this one (mode direct)", show(text))
     if local:

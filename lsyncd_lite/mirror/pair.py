@@ -96,6 +96,8 @@ class Pair:
         self.last_error = None     # words
         self.failing_since = None  # wall clock
         self.tally = Tally()
+        self.tunnels = None        # Tunnels, where the way to the target goes through some
+        self._way_lost = False     # none of them was open
 
     # ---- the source --------------------------------------------------------------------------
 
@@ -337,6 +339,20 @@ class Pair:
         """Take note of why a job that runs does not come to its end."""
         self.last_error, self.failing_since = words, self.failing_since or wall
 
+    def lose_way(self, words, wall):
+        """Take note of why no tunnel is open: what is pending waits for one."""
+        self._way_lost = True
+        self.suffer(words, wall)
+
+    def find_way(self, now):
+        """Go on if no tunnel was open."""
+        if not self._way_lost:
+            return
+        self._way_lost = False
+        self.try_now(now)
+        if not self.pending and not self.running:
+            self.last_error = self.failing_since = None
+
     def _back_off(self, failures, longest=RETRY_LONGEST):
         """Return the seconds to wait after so many failures in a row."""
         shortest = max(self.config.delay, 1.0)
@@ -458,6 +474,8 @@ class Pair:
             return State.GUARDED
         if self._shut_until is not None:
             return State.HELD
+        if self.tunnels is not None and self.tunnels.is_shut:
+            return State.WAITING
         if self.starting and self.retry_at is None:
             return State.STARTING
         if self.running or self._is_planned:

@@ -398,6 +398,8 @@ class Sync(Pair):
     @property
     def next_try(self):
         """The time of the next try where something failed, or None."""
+        if self.tunnels is not None and self.tunnels.is_shut:
+            return self.tunnels.next_try
         return self.retry_at if self.retry_at is not None else self.held_at if self.held and self.last_error else None
 
 

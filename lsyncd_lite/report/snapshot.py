@@ -70,6 +70,9 @@ def of_sync(sync, now):
         "progress": None,
         # {"file", "age" (since the last touch that has not arrived, None: all have), "lag" (of the last that has)}
         "canary": None,
+        # {"mode", "processes", "ready" (how many of these are open), "error" (why not all are, in words)}
+        "tunnel": None if sync.tunnels is None else {
+            "mode": sync.tunnels.mode, "processes": len(sync.tunnels.all), "ready": sync.tunnels.ready, "error": sync.tunnels.error},
         # where it is asked for: "paths" ([str], the first of those that are queued) and "history", see history.py
     }
 

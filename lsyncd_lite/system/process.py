@@ -41,10 +41,11 @@ class Children:
         """Return the tags of the children that run."""
         return [child.tag for child in self._running.values()]
 
-    def spawn(self, tag, argv, stdin, environ=None):
+    def spawn(self, tag, argv, stdin, environ=None, whole=False):
         """Start argv (list of bytes) with bytes, or None, as its input; raise OSError if that fails.
 
         environ: {bytes: bytes} that its environment has besides what `environment` leaves of ours.
+        whole: what it has started, and is still of its process group, ends with it.
         """
         output, writer = os.pipe2(os.O_CLOEXEC)
         source = self._null
@@ -65,6 +66,7 @@ class Children:
             if source != self._null:
                 os.close(source)
         child = self._running[pid] = _Child(tag, pid, output)
+        child.whole = whole
         self._loop.add(output, lambda: self._drain(child))
 
     def _drain(self, child):
@@ -110,7 +112,7 @@ class Children:
             if found is None:
                 return ended
             child = self._running.pop(found.si_pid, None)
-            if child is not None and found.si_code != os.CLD_EXITED and found.si_status not in _POLITE:
+            if child is not None and (child.whole or found.si_code != os.CLD_EXITED and found.si_status not in _POLITE):
                 _end_group(child.pid, signal.SIGKILL)  # not reaped yet: the number is still its
             status = os.waitpid(found.si_pid, 0)[1]
             if child is not None:
@@ -158,7 +160,7 @@ class _Child:
     signs, printed, moved_at: what was seen of it when it had last done something, and when.
     """
 
-    __slots__ = ("tag", "pid", "output", "rest", "lines", "printed", "signs", "seen", "moved_at", "blocked")
+    __slots__ = ("tag", "pid", "output", "rest", "lines", "printed", "signs", "seen", "moved_at", "blocked", "whole")
 
     def __init__(self, tag, pid, output):
         self.tag = tag

@@ -13,12 +13,12 @@ import lsyncd_lite
 ROOT = os.path.dirname(lsyncd_lite.__file__)
 
 # From text and kernel to people; who stands on one line may import each other.
-ORDER = [["__init__"], ["errors", "paths"], ["aside"], ["trust"], ["lua"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["watching", "keeping", "jobs"], ["control"], ["daemon"], ["check"], ["steering"], ["cli"], ["__main__"]]
+ORDER = [["__init__"], ["errors", "paths"], ["aside"], ["trust"], ["lua"], ["config"], ["mirror"], ["watch"], ["system"], ["report"], ["tunnels"], ["watching", "keeping", "jobs"], ["control"], ["daemon"], ["check"], ["steering"], ["cli"], ["__main__"]]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 FOLDERS = {  # top down; a module imports only from above
     "lua": ["values", "arithmetic", "pattern", "arguments", "format", "strings", "tables", "numbers", "library", "lexer", "mistakes", "tree", "expressions", "parser", "closures", "compiler", "evaluator"],
     "config": ["section", "crontab", "settings", "options", "targets", "commands", "scripts", "ini", "json", "older", "inherit", "lua", "expansion", "files", "patterns", "config", "comments", "writer"],
-    "mirror": ["change", "filters", "queue", "moves", "job", "ssh", "needs", "rsync", "rsyncssh", "direct", "schedule", "tally", "pair", "sync", "events", "eventsync", "exec", "script"],
+    "mirror": ["change", "filters", "queue", "moves", "job", "ssh", "needs", "rsync", "rsyncssh", "direct", "schedule", "tally", "pair", "tunnel", "sync", "events", "eventsync", "exec", "script"],
     "watch": ["inotify", "instances", "filesystems", "limits", "scan", "tops", "tree", "polled", "choice"],
 }
 # What an idle daemon never needs costs memory.

@@ -98,7 +98,7 @@ def test_modes_are_known_and_a_table_is_for_the_same_modes_throughout():
         assert key.modes is None or set(key.modes.split()) < set(settings.MODES)
         assert key.by_mode is None or set(key.by_mode) < set(settings.MODES)
     modes = {table: {key.modes for key in settings.KEYS if key.scopes == table} for table in settings.TABLES}
-    assert modes == {"onBatch": {None}, "rsync": {None}, "ssh": {"rsync rsyncssh"}, "xargs": {"rsyncssh"}, "direct": {"direct"}}
+    assert modes == {"onBatch": {None}, "rsync": {None}, "ssh": {"rsync rsyncssh"}, "xargs": {"rsyncssh"}, "direct": {"direct"}, "tunnel": {"rsync"}}
 
 
 def test_both_scopes_see_what_they_share():

@@ -8,10 +8,10 @@ from lsyncd_lite.config.config import SyncConfig
 from lsyncd_lite.mirror.filters import Filter
 
 
-def config(rules=(), extra_rules=(), mode="rsync", rsync=None, ssh=None, xargs=None, direct=None, onBatch=None, **keys):
+def config(rules=(), extra_rules=(), mode="rsync", rsync=None, ssh=None, xargs=None, direct=None, onBatch=None, tunnel=None, **keys):
     """Return the SyncConfig of /src → /dst/ with all defaults of its mode but the given ones; a dict for a table."""
     values = settings.defaults(mode)
-    given = {"rsync": rsync, "ssh": ssh, "xargs": xargs, "direct": direct, "onBatch": onBatch}
+    given = {"rsync": rsync, "ssh": ssh, "xargs": xargs, "direct": direct, "onBatch": onBatch, "tunnel": tunnel}
     tables = {table: SimpleNamespace(**dict({name.partition(".")[2]: value for name, value in values.items()
                                              if name.startswith(table + ".")}, **given[table] or {}))
               for table in settings.TABLES}
