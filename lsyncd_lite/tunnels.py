@@ -14,6 +14,7 @@ from lsyncd_lite.mirror.pair import earliest, how
 from lsyncd_lite.mirror.tunnel import GRACE, Phase, Task, Tunnels
 from lsyncd_lite.paths import show
 from lsyncd_lite.report.discretion import discreet, secrets_of
+from lsyncd_lite.system import ports
 
 HEARD = 100  # lines of a sync's tunnels that are known again
 
@@ -31,6 +32,7 @@ class Openings:
         self._all = {}      # Sync → its Tunnels
         self._through = {}  # Job → Tunnel
         self._trials = {}   # Tunnel → the socket that tries its port
+        self._groups = {}   # Tunnel → its process group
         self._heard = {}    # Sync → lines that its tunnels have printed since one was open
         self._told = {}     # Sync → the failure that was logged last
         self.changed = False
@@ -107,7 +109,7 @@ class Openings:
         port = None
         try:
             if tunnels.has_port:
-                port = self._free_port(table.localhost)
+                port = ports.free(_address(sync), [tunnel.port for tunnels in self._all.values() for tunnel in tunnels.all])
         except OSError as error:
             self._failed(sync, tunnel, "has no port at %s: %s" % (table.localhost, reason(error)), now)
             return
@@ -115,30 +117,19 @@ class Openings:
         if self._log.shows("Exec"):
             self._log("Exec", "%s: tunnel: %s" % (sync.config.name, " ".join(map(show, discreet(argv, secrets_of(sync.config))))))
         try:
-            self._children.spawn((sync, tunnel), argv, None, whole=True)
+            self._groups[tunnel] = self._children.spawn((sync, tunnel), argv, None, whole=True)
         except OSError as error:
             words = "there is no program %s" % show(argv[0]) if error.errno == errno.ENOENT else "%s: %s" % (show(argv[0]), reason(error))
             self._failed(sync, tunnel, "cannot be started: %s" % words, now)
             return
         tunnels.started(tunnel, port, now)
 
-    def _free_port(self, localhost):
-        """Return the number of a port that nobody has at an address, nor is to have; raise OSError."""
-        taken = {tunnel.port for tunnels in self._all.values() for tunnel in tunnels.all if tunnel.phase is not Phase.DOWN}
-        while True:
-            one, address = _socket(localhost)
-            with one:
-                one.bind((address, 0))
-                port = one.getsockname()[1]
-            if port not in taken:
-                return port
-
     # ---- whether a port answers ----------------------------------------------------------------
 
     def _look(self, sync, tunnel, now):
         """Begin to connect to a tunnel's port: that it takes a connection is all there is to know."""
-        one, address = _socket(sync.config.tunnel.localhost)
-        one.setblocking(False)
+        address = _address(sync)
+        one = ports.stream(address)
         try:
             failure = one.connect_ex((address, tunnel.port))
         except OSError as error:
@@ -151,17 +142,14 @@ class Openings:
         self._loop.add(one.fileno(), lambda: self._tried(sync, tunnel), select.POLLOUT)
 
     def _tried(self, sync, tunnel):
-        import socket
-        one, now = self._trials[tunnel], time.monotonic()
-        failure = one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        # A port that nobody listens at may be given to the socket that tries it, which then connects to itself.
-        is_there = not failure and one.getsockname() != one.getpeername()
+        now, before, is_there = time.monotonic(), sync.tunnels.ready, ports.has_connected(self._trials[tunnel])
         self._forget_trial(tunnel)
-        if not is_there:
+        if is_there:
+            sync.tunnels.answered(tunnel, ports.whose(_address(sync), tunnel.port, self._groups[tunnel]), now)
+        else:
             sync.tunnels.refused(tunnel, now)
-            return
-        sync.tunnels.answered(tunnel)
-        self._opened(sync, now)
+        if sync.tunnels.ready > before:
+            self._opened(sync, now)
 
     def _forget_trial(self, tunnel):
         one = self._trials.pop(tunnel, None)
@@ -190,6 +178,7 @@ class Openings:
     def ended(self, sync, tunnel, status, lines):
         """Take note of the end of a tunnel's process, as Children.reap tells it."""
         self._forget_trial(tunnel)
+        del self._groups[tunnel]
         words = how(status, lines)
         self._failed(sync, tunnel, words if status else "%s (it has to stay: ssh without -f)" % words, time.monotonic())
 
@@ -222,8 +211,7 @@ class Openings:
                 reap()
 
 
-def _socket(localhost):
-    """Return (a socket, its address) for what tunnel.localhost says."""
-    import socket
-    return (socket.socket(socket.AF_INET6 if ":" in localhost else socket.AF_INET, socket.SOCK_STREAM),
-            "127.0.0.1" if localhost == "localhost" else localhost)
+def _address(sync):
+    """Return the address (str) at which the ports of a sync's tunnels are."""
+    localhost = sync.config.tunnel.localhost
+    return "127.0.0.1" if localhost == "localhost" else localhost

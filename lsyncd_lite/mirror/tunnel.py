@@ -36,7 +36,7 @@ class Task(enum.Enum):
 class Tunnel:
     """One process. port: what ^localport is (int; None where it has no part in it); jobs: those that go through it."""
 
-    __slots__ = ("port", "phase", "due", "look_at", "pause", "jobs", "why")
+    __slots__ = ("port", "phase", "due", "look_at", "pause", "jobs", "why", "answers", "taken")
 
     def __init__(self, now):
         self.phase = Phase.DOWN
@@ -46,6 +46,7 @@ class Tunnel:
         self.port = None
         self.jobs = set()
         self.why = None      # words for why we have ended it
+        self.answers = self.taken = False  # somebody is at its port; and that is not it
 
 
 class Tunnels:
@@ -133,11 +134,12 @@ class Tunnels:
             elif tunnel.phase is Phase.ENDING:
                 tunnel.due = None
                 yield Task.KILL, tunnel
-            elif self.has_port:
-                self._end(tunnel, "its port does not answer within %g s" % self._table.readyDelay, now)
+            elif tunnel.taken or self.has_port and not tunnel.answers:
+                self._end(tunnel, "its port was taken by another program" if tunnel.taken else
+                          "its port does not answer within %g s" % self._table.readyDelay, now)
                 yield Task.END, tunnel
             else:
-                self.answered(tunnel)
+                self._open(tunnel)
 
     def _end(self, tunnel, why, now):
         tunnel.phase, tunnel.due, tunnel.look_at, tunnel.why = Phase.ENDING, now + GRACE, None, why
@@ -160,21 +162,40 @@ class Tunnels:
     def started(self, tunnel, port, now):
         """Take note that a process runs; port: what ^localport is for it, or None."""
         tunnel.phase, tunnel.port, tunnel.why = Phase.OPENING, port, None
-        tunnel.due = now + self._table.readyDelay
+        tunnel.due, tunnel.answers, tunnel.taken = now + self._table.readyDelay, False, False
         tunnel.pause, tunnel.look_at = LOOK, now + LOOK if self.has_port else None
 
     def refused(self, tunnel, now):
         """Take note that the port of a process does not answer yet."""
         if tunnel.phase is Phase.OPENING:
-            tunnel.pause = min(LOOK_LONGEST, 1.5 * tunnel.pause)
-            tunnel.look_at = now + tunnel.pause
+            tunnel.answers = False
+            self._look_again(tunnel, now)
 
-    def answered(self, tunnel):
-        """Take note that a tunnel is open."""
-        if tunnel.phase is Phase.OPENING:
-            tunnel.phase, tunnel.due, tunnel.look_at = Phase.READY, None, None
-            if self.ready == len(self.all):
-                self.error = None
+    @staticmethod
+    def _look_again(tunnel, now):
+        tunnel.pause = min(LOOK_LONGEST, 1.5 * tunnel.pause)
+        tunnel.look_at = now + tunnel.pause
+
+    def answered(self, tunnel, is_its, now):
+        """Take note that somebody answers at a tunnel's port.
+
+        is_its: it is the tunnel itself; False: it is not; None: nobody knows, as it may still begin to, or others
+        answer for it: that has to last.
+        """
+        if tunnel.phase is not Phase.OPENING:
+            return
+        tunnel.answers = True
+        if is_its:
+            self._open(tunnel)
+        elif is_its is None:
+            self._look_again(tunnel, now)
+        else:
+            tunnel.taken, tunnel.due = True, now
+
+    def _open(self, tunnel):
+        tunnel.phase, tunnel.due, tunnel.look_at = Phase.READY, None, None
+        if self.ready == len(self.all):
+            self.error = None
 
     def ended(self, tunnel, words, now):
         """Take note that a process has ended, or could not be started; words: how."""

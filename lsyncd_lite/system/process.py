@@ -42,7 +42,7 @@ class Children:
         return [child.tag for child in self._running.values()]
 
     def spawn(self, tag, argv, stdin, environ=None, whole=False):
-        """Start argv (list of bytes) with bytes, or None, as its input; raise OSError if that fails.
+        """Start argv (list of bytes) with bytes, or None, as its input; return its PID, which is that of its group; raise OSError if that fails.
 
         environ: {bytes: bytes} that its environment has besides what `environment` leaves of ours.
         whole: what it has started, and is still of its process group, ends with it.
@@ -68,6 +68,7 @@ class Children:
         child = self._running[pid] = _Child(tag, pid, output)
         child.whole = whole
         self._loop.add(output, lambda: self._drain(child))
+        return pid
 
     def _drain(self, child):
         """Read what a child has printed so far; one that never ends printing waits for the next turn."""
