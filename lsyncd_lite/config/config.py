@@ -216,7 +216,7 @@ class _Builder:
                 self.errors.append("%s: runs onStartup again, and there is none" % places[name])
         code = self._code(values, places) if mode == "script" else None
         if mode == "rsync":
-            self._tunnel(section, values, places, actions.get("tunnel.command"))
+            self._tunnel(values, places, actions.get("tunnel.command"))
         if any(name not in values for name in required):
             return []
         flat = dict(settings.defaults(mode), **values)
@@ -288,16 +288,14 @@ class _Builder:
                         places[name], variable, ", ".join("^" + other for other in allowed)))
         return found
 
-    def _tunnel(self, section, values, places, command):
+    def _tunnel(self, values, places, command):
         """Check a tunnel (its Command, or None), and what stands in it and in the target, against each other."""
         ends, port = values.get("target", ()), "^localport"
         extra = any(port in word for word in values.get("rsync._extra", ()))
-        if not any(name.startswith("tunnel.") for name in places):
+        if "tunnel.command" not in places:
             if any(port in text and targets.is_remote(text) for text in ends):
                 self.errors.append("%s: %s has no value: the sync has no tunnel.command" % (places["target"], port))
-            return
-        if "tunnel.command" not in places:
-            self.errors.append("%s: tunnel.command: is required and missing: there are other keys of tunnel" % section.where)
+            self.warnings += ["%s: means nothing without tunnel.command" % where for name, where in places.items() if name.startswith("tunnel.")]
         if command is None:
             return
         takes, parallel = "localport" in command.variables, values.get("tunnel.parallel", 1)

@@ -56,13 +56,16 @@ bash = {
 for n = 10, 1, -3 do table.insert(hosts, table.concat({ n, "x" }, "-")) end
 sync { bash, source = "/srv/a", target = "/dst/" .. tostring(tonumber("0x10")), delay = 1 }
 sync { default.direct, source = "/srv/b", target = "/dst/b", init = false, crontab = { "0 30 2 * * mon-fri" } }
+sync { default.rsync, source = "/srv/c", target = "rsync://localhost:${localport}/c", maxProcesses = 2, tunnel = tunnel {
+    command = { "ssh", "-N", "-L", "localhost:^localport:localhost:873", "user@host", "-o", "it's" }, mode = "pool", parallel = 2, readyDelay = 3 } }
 """
 
 JSON = r"""{"settings": {"logfile": "/tmp/l.log", "delay": 1.5, "statusInterval": 30},
  "sync": [{"name": "www", "source": "/srv/www", "target": ["web1:/var/www", "web2:/var/\u00fcx"], "exclude": [".git/", "#*#", " x "],
            "rsync": {"archive": true, "bwlimit": 100, "_extra": ["--stats"]}, "onBatch": {"before": "true\n;;\n  x"}},
           {"mode": "exec", "source": "/srv/x", "onStartup": "true", "onCreate": "echo ^path", "exitcodes": {"1": "again"}, "crontab": ["0 0 * * * *"]},
-          {"mode": "rsyncssh", "source": "/srv", "host": "h", "targetdir": "~/x", "ssh": {"options": {"User": "me"}, "port": 22}}]}"""
+          {"mode": "rsyncssh", "source": "/srv", "host": "h", "targetdir": "~/x", "ssh": {"options": {"User": "me"}, "port": 22}},
+          {"source": "/srv/c", "target": "rsync://h:^localport/c", "tunnel": {"command": "ssh -L ^localport:h:873 h", "retryDelay": 1, "localhost": "::1"}}]}"""
 
 # What breaks readers: brackets of all kinds, ends, what is huge, endless or not text.
 HOSTILE = [b"{", b"}", b"[[", b"]]", b"[=[", b"--[[", b"--", b"(", b")", b"end", b"do", b"then", b"=", b"==", b"~=", b",", b";", b"..", b"...", b"\"", b"'", b"\\", b"\0", b"\xff", b"\xe2\x80\x9c",

@@ -115,9 +115,22 @@ def test_on_move_of_a_mode_that_moves_is_no_command():
         assert today({"onMove": "mv"}, mode=mode) == ({"onMove": "mv"}, [], [])  # which is an error of its own
 
 
+@pytest.mark.parametrize("words, text", [
+    (["ssh", "-N", "-L", "localhost:^localport:h:873", "user@host", "-p", 22], "exec ssh -N -L localhost:^localport:h:873 user@host -p 22"),
+    (["/usr/bin/ssh", "-o", "ProxyCommand=nc -x it's"], "/usr/bin/ssh -o 'ProxyCommand=nc -x it'\\''s'"),
+    (["a b", "$(x)", "", "~", "a\nb"], "exec 'a b' '$(x)' '' '~' 'a\nb'"), ("ssh -N", "ssh -N"), ([], []), ([True], [True])])
+def test_the_words_of_a_tunnel_are_a_command(words, text):
+    assert today({"tunnel.command": words}) == ({"tunnel.command": text}, [], [])
+
+
+def test_the_port_of_a_tunnel_has_another_spelling():
+    entries = {"tunnel.command": ["ssh", "${localport}"], "target": "rsync://h:${localport}/m", "rsync._extra": ["--port=${localport}"]}
+    assert today(entries) == ({"tunnel.command": "exec ssh ^localport", "target": "rsync://h:^localport/m", "rsync._extra": ["--port=^localport"]}, [], [
+        "F:%d: %s: ${localport} is written ^localport today" % pair for pair in enumerate(entries, 1)])
+    assert today({"target": "rsync://h:${localport}/m"}) == ({"target": "rsync://h:${localport}/m"}, [], [])
+
+
 def test_what_there_is_not_names_the_way_out():
-    found, (finding,), warnings = today({"tunnel.command": "ssh", "tunnel.mode": "pool"})
-    assert (found, warnings) == ({}, []) and finding.startswith("F:1: tunnel: there are no tunnels here; ") and "ProxyJump" in finding
     assert today({"log": ["Exec"]}, "settings", None)[0::2] == ({}, ["F:1: log: is left out: which messages there are is an option of the command line, as in -log Exec"])
 
 

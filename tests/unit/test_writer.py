@@ -100,7 +100,7 @@ class Generator:
             return self.random.choice([lambda: dict(items), lambda: ["%s=%s" % pair for pair in items]])()
         if key.kind is settings.LINES:
             return self.texts()
-        pool = [True, False, "yes", "Off", "1", 1, 5, 2.5, "7", "0.25", "007", 1.0, "auto", "poll", "exit", "again", "CloseWrite or Modify", "local3", "startup", "running", "false", 1e-07,
+        pool = [True, False, "yes", "Off", "1", 1, 5, 2.5, "7", "0.25", "007", 1.0, "auto", "poll", "exit", "again", "CloseWrite or Modify", "local3", "pool", "::1", "startup", "running", "false", 1e-07,
                 self.text(), self.text(), self.text(), "\0"]
         self.random.shuffle(pool)
         for raw in pool:
@@ -135,6 +135,10 @@ class Generator:
         if name is not None and name not in self.names:
             self.names.add(name)
             values["name"] = name
+        if any(key.startswith("tunnel.") for key in values):
+            values.update({"tunnel.command": self.script() + "\n: ^localport", "target": "rsync://h:^localport/" + self.text()})
+            if "tunnel.parallel" in values:
+                values["tunnel.mode"] = "pool"
         items = list(values.items())
         self.random.shuffle(items)
         return dict(items)
@@ -187,7 +191,7 @@ def documents(text):
 CONFIGURATIONS = {"README %d" % number: text for number, text in enumerate(documents((ROOT / "README.md").read_text(encoding="utf-8")))}
 CONFIGURATIONS.update((path.name, path.read_text(encoding="utf-8")) for path in sorted((ROOT / "contrib/examples").glob("*.ini")))
 CONFIGURATIONS["container"] = (ROOT / "contrib/container/lsyncd-lite.conf").read_text(encoding="utf-8")
-CONFIGURATIONS["sample"] = re.sub(r"(?m)^#(?=\S+ = \S|\[)", "", (ROOT / "contrib/lsyncd-lite.conf").read_text(encoding="utf-8").partition("# ---- examples")[0]).replace(
+CONFIGURATIONS["sample"] = re.sub(r"(?m)^#(?!tunnel\.)(?=\S+ = \S|\[)", "", (ROOT / "contrib/lsyncd-lite.conf").read_text(encoding="utf-8").partition("# ---- examples")[0]).replace(
     "\n#source =", "\nsource = /srv").replace("\n#target =", "\ntarget = h:/srv").replace("\nmode = rsync\n", "\nmode = script\nscript = s.py\n")
 VARIABLES = {"LSYNCD_MODE": "rsync", "LSYNCD_DELETE": "yes", "LSYNCD_SOURCE": "/srv"}
 
