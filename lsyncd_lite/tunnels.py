@@ -190,7 +190,7 @@ class Openings:
             return
         if not tunnels.ready:
             sync.lose_way(tunnels.error, time.time())
-        if self._told.get(sync) != tunnels.error and not sync.must_start:  # else its job says so
+        if self._told.get(sync) != tunnels.error and (tunnels.ready or not sync.must_start):  # else its job says so
             self._told[sync] = tunnels.error
             self._log("Error", "%s: %s%s" % (sync.config.name, tunnels.error, "" if tunnel.due is None else
                                              "; tried again every %g s" % sync.config.tunnel.retryDelay))

@@ -315,3 +315,25 @@ def test_the_end_of_a_module_is_the_end_of_the_child(family):
     family.children.spawn("x", argv_of("lsyncd_lite.system.equal"), b"\0".join([b"/nonsense", b"/nonsense", b"", b"0", b""]))
     status, lines = family.ended()["x"]
     assert status == 3 and b"/nonsense" in lines[0]
+
+
+def gone(pid):
+    """Tell whether a process runs no more, a zombie included."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_a_child_has_started_ends_with_it_where_that_is_wanted(family, whole):
+    group = family.children.spawn("x", [b"sh", b"-c", b"sleep 1000 & echo $!; exit 3"], None, whole=whole)
+    status, lines = family.ended()["x"]
+    pid = int(lines[0])
+    assert status == 3 and os.getpgid(0) != group
+    if whole:
+        family.until(lambda: gone(pid))
+    else:
+        assert os.getpgid(pid) == group and not gone(pid)
+        os.kill(pid, signal.SIGKILL)

@@ -9,6 +9,7 @@ from lsyncd_lite.mirror.job import BATCH, Job, Verdict
 from lsyncd_lite.mirror.pair import AT_ONCE, State
 from lsyncd_lite.mirror.sync import Sync
 from lsyncd_lite.mirror.tunnel import GRACE, LOOK, LOOK_LONGEST, Phase, Task, Tunnels
+from lsyncd_lite.report import snapshot
 from world import config
 
 READY_DELAY, RETRY_DELAY = 5.0, 10.0
@@ -244,6 +245,22 @@ def test_a_sync_without_a_tunnel_waits_and_says_why():
     tunnels.answered(tunnel, True, 12)
     sync.find_way(12)
     assert (sync.state, sync.last_error, sync.failing_since, sync.next_try) == (State.IDLE, None, None, None)
+
+
+def test_the_snapshot_tells_of_tunnels():
+    sync = pair(None)
+    assert snapshot.of_sync(sync, 0)["tunnel"] is None
+    sync.tunnels = opened(made("pool", 2))
+    assert snapshot.of_sync(sync, 0)["tunnel"] == {"mode": "pool", "processes": 2, "ready": 2, "error": None}
+    sync.tunnels.ended(sync.tunnels.all[1], "ended with 255: x", 1)
+    assert snapshot.of_sync(sync, 0)["tunnel"] == {"mode": "pool", "processes": 2, "ready": 1, "error": "the tunnel ended with 255: x"}
+
+
+def test_what_has_ended_is_tried_at_once_when_somebody_may_have_mended_it():
+    tunnels, tunnel = brought(Phase.READY)
+    tunnels.ended(tunnel, "ended with 1", 1)
+    tunnels.try_now(3)
+    assert tasks(tunnels, 3) == [Task.START]
 
 
 def test_what_failed_with_the_tunnel_is_tried_at_once_when_that_is_back():
