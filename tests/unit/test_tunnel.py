@@ -228,7 +228,7 @@ class Mode:
 
 
 def pair(tunnels):
-    sync = Sync(config(delay=1.0, init=False), Mode(), 0, 1000, lambda: 0)
+    sync = Sync(config(delay=1.0, init=False, section="www"), Mode(), 0, 1000, lambda: 0)
     sync.tunnels = tunnels
     return sync
 
