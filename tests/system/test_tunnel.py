@@ -240,13 +240,15 @@ def test_a_port_that_another_has_taken_meanwhile_is_another_the_next_time(at, wo
     make(src, "a")
     taker = tmp_path / "taker.py"
     taker.write_text("""import os, socket, sys, time
-open(sys.argv[2], "a").write(sys.argv[1])
+if os.fork():
+    while not os.path.exists(sys.argv[2]): time.sleep(0.05)
+    sys.exit()
+os.setsid()  # it is none of the tunnel's
 one = socket.socket()
 one.bind(("127.0.0.1", int(sys.argv[1])))
 one.listen(9)
-if os.fork():
-    sys.exit()
-os.setsid()
+with open(sys.argv[2] + ".new", "w") as file: file.write(sys.argv[1])
+os.rename(sys.argv[2] + ".new", sys.argv[2])
 while os.path.exists(sys.argv[2]): time.sleep(0.05)
 """)
     ports = tmp_path / "ports"
