@@ -40,9 +40,7 @@ class Openings:
     def use(self, syncs, now):
         """Open tunnels for syncs that are new; those of syncs that are gone end when no job needs them any more."""
         for sync, tunnels in self._all.items():
-            if sync in syncs:
-                tunnels.try_now(now)
-            else:
+            if sync not in syncs:
                 tunnels.leave()
         for sync in syncs:
             if sync.config.tunnel.command is not None and sync not in self._all:

@@ -366,6 +366,8 @@ class Sync(Pair):
         """Wait no longer for what has failed: somebody may have mended it."""
         if not self.absent:
             self.retry_at, self.held_at = None, now
+        if self.tunnels is not None:
+            self.tunnels.try_now(now)
 
     def stop(self):
         """Send what is pending as soon as possible; what fails from now on is not tried again."""

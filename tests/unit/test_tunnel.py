@@ -258,8 +258,9 @@ def test_the_snapshot_tells_of_tunnels():
 
 def test_what_has_ended_is_tried_at_once_when_somebody_may_have_mended_it():
     tunnels, tunnel = brought(Phase.READY)
+    sync = pair(tunnels)
     tunnels.ended(tunnel, "ended with 1", 1)
-    tunnels.try_now(3)
+    sync.retry(3)
     assert tasks(tunnels, 3) == [Task.START]
 
 

@@ -218,6 +218,23 @@ def test_a_reload_changes_and_removes_it(ssh, through, daemon, rsyncd, src, dst,
     assert "Error: " not in one.log()
 
 
+@pytest.mark.parametrize("how", ["HUP", "retry"])
+def test_who_has_mended_it_need_not_wait(how, sshd, through, daemon, rsyncd, src, tmp_path, cli):
+    host = sshd()
+    one = daemon(through(host, {"retryDelay": 1000}), settings={"controlSocket": str(tmp_path / "socket")})
+    host.stop()
+    one.wait_status(state="waiting")
+    make(src, "a")
+    host.start()
+    if how == "HUP":
+        one.kill(signal.SIGHUP)
+    else:
+        done = cli("retry", "www", "-socket", tmp_path / "socket")
+        assert not done.returncode, done
+    one.wait_equal(src, rsyncd.folder)
+    one.wait_status(state="idle", last_error=None)
+
+
 def test_a_job_goes_on_through_the_tunnel_of_a_sync_that_was_changed(ssh, through, daemon, rsyncd, rsync, src, tmp_path):
     binary = rsync()
     one = daemon(through(ssh, rsync={"binary": binary.path}))
