@@ -16,7 +16,7 @@ from lsyncd_lite.paths import show
 from lsyncd_lite.report.discretion import discreet, secrets_of
 from lsyncd_lite.system import ports
 
-HEARD = 100  # lines of a sync's tunnels that are known again
+HEARD = 100  # lines of a sync's tunnels, since one was opened, that the log shows; and each once
 
 
 class Openings:
@@ -127,12 +127,12 @@ class Openings:
     def _look(self, sync, tunnel, now):
         """Begin to connect to a tunnel's port: that it takes a connection is all there is to know."""
         address = _address(sync)
-        one = ports.stream(address)
         try:
-            failure = one.connect_ex((address, tunnel.port))
-        except OSError as error:
-            failure = error.errno
-        if failure not in (0, errno.EINPROGRESS):
+            one = ports.stream(address)
+        except OSError:  # there is no descriptor left just now
+            sync.tunnels.refused(tunnel, now)
+            return
+        if one.connect_ex((address, tunnel.port)) not in (0, errno.EINPROGRESS):
             one.close()
             sync.tunnels.refused(tunnel, now)
             return
@@ -169,7 +169,7 @@ class Openings:
     def on_line(self, sync, line):
         """Log a line that a tunnel of a sync printed; what each try says again is said once."""
         heard = self._heard.setdefault(sync, set())
-        self._log("Output" if line in heard else "Normal", "%s: tunnel: %s" % (sync.config.name, show(line)))
+        self._log("Output" if line in heard or len(heard) == HEARD else "Normal", "%s: tunnel: %s" % (sync.config.name, show(line)))
         if len(heard) < HEARD:
             heard.add(line)
 
@@ -207,6 +207,9 @@ class Openings:
             while any(map(is_tunnel, self._children.tags())) and time.monotonic() < until:
                 self._loop.wait(until)
                 reap()
+        left = sum(map(is_tunnel, self._children.tags()))
+        if left:
+            self._log("Error", "%d tunnels could not be ended" % left)
 
 
 def _address(sync):
