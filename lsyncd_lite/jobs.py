@@ -67,7 +67,7 @@ class Jobs:
         try:
             if not sync.config.local:
                 self._sockets.prepare()
-            self._children.spawn((sync, job), job.argv, job.stdin, job.environ)
+            self._children.spawn((sync, job), job.argv, job.stdin, job.environ, job.account)
         except OSError as error:
             words = "cannot run %s: %s" % (show(job.argv[0]), reason(error))
             if error.errno == errno.ENOENT:
@@ -124,6 +124,8 @@ class Jobs:
     def next_due(self):
         """Return when `look` has something to do, None while nothing runs."""
         times = [self._look_due(sync, job) for sync, job in self._children.tags()]
+        if self._children.next_due is not None:
+            times.append(self._children.next_due)
         return min(times + [job.began + job.limit for _sync, job in self._limited()], default=None)
 
     def _limited(self):
@@ -134,7 +136,8 @@ class Jobs:
         return max(self._looked_at, job.began) + often
 
     def look(self, now):
-        """End what has not come to its end in time, or stands still."""
+        """End what has not come to its end in time, or stands still; hear what those say that are heard now and then."""
+        self._children.listen(now)
         for sync, job in self._limited():
             if job.began + job.limit <= now:
                 self._end_job(sync, job, "no end after %d s" % job.limit)

@@ -240,6 +240,9 @@ class EventSync(Pair):
             self._settled = wall
         self._leave(work, now)
         verdict, words = work.verdict
+        if status is not None or told is None:  # else it could not even begin
+            since = min([event.since for event in work.events], default=None)
+            self.tally.ended(job, verdict, since, now, self._attempt(job) > 1)
         if work.alone:
             return self._started(verdict, words, now, wall, job)
         if verdict is Verdict.OK:
