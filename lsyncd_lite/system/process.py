@@ -17,8 +17,8 @@ _OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judge
 _READS = 16          # of 64 KiB of one child's output in a turn of the loop
 _LINE_LONGEST = 4096
 # One that tells how far it is does so for every file: it is read now and then, and needs a pipe that holds what it says meanwhile.
-_NAP = 0.1           # seconds
-_PIPE = 256 * 1024   # bytes; unprivileged users may have 64 MiB of them in all (pipe(7))
+_NAP = 0.05          # seconds
+_PIPE = 512 * 1024   # bytes; unprivileged users may have 64 MiB of them in all (pipe(7))
 _SET_SIZE = 1031     # F_SETPIPE_SZ of fcntl(2)
 # What service managers (systemd.exec(5), sd_notify(3), sd_listen_fds(3)) tell us, and nobody else; and what hooks tell.
 _FOR_US = re.compile(rb"LSYNCD_.*|NOTIFY_SOCKET|WATCHDOG_(USEC|PID)|LISTEN_(FDS|PID|PIDFDID|FDNAMES)|FDSTORE|MEMORY_PRESSURE_.*"
