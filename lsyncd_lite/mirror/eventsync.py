@@ -232,6 +232,7 @@ class EventSync(Pair):
         elif work.verdict is None:
             following = self._step(work, (status, output))
             if following is not None:
+                self.tally.took(job, now)
                 self._stage(following, now)
                 if job in self._before_stop:
                     self._before_stop.add(following)

@@ -32,14 +32,18 @@ class Tally:
         if job.purpose == PROBE or job.purpose == LOST and verdict is Verdict.OK:
             return  # nothing was to be done
         self.jobs[verdict] += 1
-        self.seconds += now - job.began
         self.retries += again
-        if job.account is not None:
-            self.bytes += job.account.bytes
-            self.files += job.account.files
+        self.took(job, now)
         if verdict in (Verdict.OK, Verdict.LOOK) and since is not None:
             self.lag = max(0.0, now - since)
             self._longest = max(self.lag, self._longest or 0.0)
+
+    def took(self, job, now):
+        """Take note of what a job has taken and sent, be it a part of something only."""
+        self.seconds += now - job.began
+        if job.account is not None:
+            self.bytes += job.account.bytes
+            self.files += job.account.files
 
     def waiting(self, count):
         """Take note of how many changes are queued: before a job takes them is when they are most."""
