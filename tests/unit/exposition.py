@@ -1,6 +1,10 @@
-"""A strict reader of the text format of Prometheus (its documentation, "Exposition formats"), for tests."""
+"""For tests of metrics: made-up snapshots, and a strict reader of the text format of Prometheus (its documentation, "Exposition formats")."""
 
 import re
+
+from lsyncd_lite.mirror.job import Verdict
+from lsyncd_lite.paths import show
+from lsyncd_lite.report import snapshot
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SAMPLE = re.compile(r"(?P<name>[a-z][a-z0-9_]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)", re.DOTALL)
@@ -41,3 +45,17 @@ def read(text):
             families[name][2][key] = float(match.group("value"))
     assert all(kind and samples for kind, _words, samples in families.values())
     return families
+
+
+HOSTILE = ['a"b', "back\\slash", "two\nlines", "}{,=", "tab\there", "naïve ✓", show(b"\xff\xfe bytes"), 'ends with \\', '",x="y', ""]
+
+
+def facts(name, **more):
+    return {**dict(name=name, section=name, mode="rsync", source="/s/", target="host:/" + name, state="idle", paused=False, queued=3, in_flight=1,
+                   oldest=2.5, last_success=1e9, lag=0.25, rate=None, failing_since=None, last_error=None, next_try=None, held=None, lacks=None,
+                   degraded=None, owed=0, jobs={verdict.value: 1 for verdict in Verdict}, seconds=1.5, retries=2, bytes=10 ** 15, files=7,
+                   progress=None, canary=None), **more}
+
+
+def taken(*syncs, **daemon):
+    return {"program": "lsyncd-lite", "version": "1.2.3", "pid": 77, "at": 1e9, **snapshot.DAEMON, **daemon, "syncs": list(syncs)}

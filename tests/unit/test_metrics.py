@@ -7,24 +7,11 @@ import sys
 
 import pytest
 
-from exposition import read
+from exposition import HOSTILE, facts, read, taken
 from lsyncd_lite.mirror.job import Verdict
 from lsyncd_lite.paths import show
-from lsyncd_lite.report import metrics, snapshot
+from lsyncd_lite.report import metrics
 from lsyncd_lite.system import atomic
-
-HOSTILE = ['a"b', "back\\slash", "two\nlines", "}{,=", "tab\there", "naïve ✓", show(b"\xff\xfe bytes"), 'ends with \\', '",x="y', ""]
-
-
-def facts(name, **more):
-    return {**dict(name=name, section=name, mode="rsync", source="/s/", target="host:/" + name, state="idle", paused=False, queued=3, in_flight=1,
-                   oldest=2.5, last_success=1e9, lag=0.25, rate=None, failing_since=None, last_error=None, next_try=None, held=None, lacks=None,
-                   degraded=None, owed=0, jobs={verdict.value: 1 for verdict in Verdict}, seconds=1.5, retries=2, bytes=10 ** 15, files=7,
-                   progress=None, canary=None), **more}
-
-
-def taken(*syncs, **daemon):
-    return {"program": "lsyncd-lite", "version": "1.2.3", "pid": 77, "at": 1e9, **snapshot.DAEMON, **daemon, "syncs": list(syncs)}
 
 
 def one(found, name, **labels):
