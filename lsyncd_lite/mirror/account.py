@@ -42,8 +42,8 @@ class Account:
         if line.startswith(SO_FAR):
             words = line[len(SO_FAR):].split()
             if len(words) == 2 and all(map(bytes.isdigit, words)):
-                self.bytes, self.files = map(int, words)
-                self.progress = Progress(self.bytes, None, None, None, None, None)
+                self.bytes, self.files = (max(pair) for pair in zip((self.bytes, self.files), map(int, words)))
+                self.progress = Progress(self.bytes, None, self.files or None, None, None, None)
                 return b""
         if b"\r" not in line:
             return line

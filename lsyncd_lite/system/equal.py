@@ -61,8 +61,7 @@ class Run(Target):
         self.copies = {}         # due for cp: path → (lstat of the source or None: a tree, of the target, record)
         self.size = 0            # bytes of arguments in copies
         self.sent = [0, 0]       # bytes and files that were copied
-        self.told_at = 0         # when that was said last
-        self.tells = False       # all of the source is its work: that takes long
+        self.meanwhile = None    # what is called each second while a cp runs, if all of the source is its work
 
     def verdict(self):
         """Return the last line."""
@@ -80,8 +79,10 @@ class Run(Target):
 
     def run(self, moves, places):
         """Do moves, (record, origin, place, is_dir), then places, (record, marks, path)."""
-        whole = self.tells = any(marks & WHOLE and not path for _number, marks, path in places)
+        whole = any(marks & WHOLE and not path for _number, marks, path in places)
         self._open(whole)
+        if whole:
+            self.meanwhile = self.tell
         if self.limit is not None:
             self._heed(moves, places)
         self._begin(whole)
@@ -464,7 +465,7 @@ class Run(Target):
         base = self._workplace() if aside else directory or b""
         argv = [b"cp", b"-a"] + [b"--remove-destination"] * self.gnu + [b"--parents"] * (directory is None)
         to = self.pins.directory(base) + b"/"
-        status, output = run_program(argv + [b"--"] + paths + [to], [self.pins.hold(base)])
+        status, output = run_program(argv + [b"--"] + paths + [to], [self.pins.hold(base)], self.meanwhile)
         if status == 0 and self.gnu and not aside:
             for path in paths:
                 self._count(path, copies[path][0])
@@ -505,16 +506,10 @@ class Run(Target):
             if stat.S_ISREG(found.st_mode):
                 self.sent[0] += found.st_size
                 self.sent[1] += 1
-        if self.tells:
-            self.tell(True)
 
-    def tell(self, soon=False):
-        """Say what was copied so far; soon: once a second is enough."""
-        import time
-        now = time.monotonic()
-        if not soon or now - self.told_at >= 1:
-            self.told_at = now
-            write(1, "so far: %d %d" % tuple(self.sent))
+    def tell(self, more=0):
+        """Say what was copied so far; more: bytes of what a cp is about."""
+        write(1, "so far: %d %d" % (self.sent[0] + more, self.sent[1]))
 
     def _settle(self, path, at, here, there, number, status, aside):
         """See to a file that cp has put at `at`; return False where it has not."""

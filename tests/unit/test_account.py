@@ -23,7 +23,7 @@ AFTER = b"\r     30,000,005  99%  697.05MB/s    0:00:03 (xfr#3, to-chk=298/302)"
     (b"\r          100  99%  942.38kB/s    0:00:00 (xfr#8, ir-chk=1003/1011)", (100, None, 8, None, 964997, None)),  # it still finds more
     (WITHIN, (32768, None, None, None, 0, None)),  # of how much, is not told yet
     (b"\r          100   1%  942.38kB/s    0:10:00 (xfr#2, to-chk=20/100)", (100, 80, 80, 100, 964997, None)),  # most is equal already
-    (b"so far: 123 4", (123, None, None, None, None, None)),
+    (b"so far: 123 4", (123, None, 4, None, None, None)), (b"so far: 123 0", (123, None, None, None, None, None)),
 ])
 def test_a_line_is_taken_in(line, wanted):
     account = Account()
