@@ -27,15 +27,16 @@ _SHORT = re.compile("-[A-Za-z0-9]*P")
 class Account:
     """What one job has told. shown: the user has asked for the same, so nothing is taken away.
 
-    bytes, files: whose content was sent; progress: the last Progress, or None.
+    bytes, files: whose content was sent; progress: the last Progress, or None; due: the (bytes, files) of one that tells nothing, should it succeed.
     """
 
-    __slots__ = ("shown", "bytes", "files", "progress")
+    __slots__ = ("shown", "bytes", "files", "progress", "due")
 
     def __init__(self, shown=False):
         self.shown = shown
         self.bytes = self.files = 0
         self.progress = None
+        self.due = 0, 0
 
     def hear(self, line):
         """Take a whole line (bytes, without its end) that a job has printed; return what is left of it for others."""

@@ -151,7 +151,7 @@ class Direct:
             return None
         job = Job([b"sh", b"-c", script, b"sh", *fields, *names], None, entries, BATCH)
         job.account = Account()
-        job.account.bytes, job.account.files = size, copied
+        job.account.due = size, copied
         return [job]
 
     def verdict(self, job, status, output):
@@ -167,8 +167,8 @@ class Direct:
                 verdict, words = self._rsync.verdict(job, status, output)
             elif status == 0:
                 verdict = Verdict.OK
-            else:  # all that is counted when it is done again
-                job.account = None
+                if job.account is not None:
+                    job.account.bytes, job.account.files = job.account.due
         else:
             verdict, words = self._judge(job, status, output)
         self._sound = verdict is Verdict.OK

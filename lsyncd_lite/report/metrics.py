@@ -48,9 +48,9 @@ _SYNC = (
     ("sent_files_total", "counter", "Files whose content was sent.", lambda sync: sync["files"]),
     ("full_sync_progress_ratio", "gauge", "Part of the full sync that runs which is done, 0 to 1.", lambda sync: _ratio(sync["progress"])),
     ("canary_lag_seconds", "gauge", "Time that the last touch of the canary file needed to its target.",
-     lambda sync: sync["canary"] and sync["canary"]["lag"]),
+     lambda sync: (sync["canary"] or {}).get("lag")),
     ("canary_age_seconds", "gauge", "Age of the oldest touch of the canary file that has not arrived, 0 without any.",
-     lambda sync: None if sync["canary"] is None else sync["canary"]["age"] or 0),
+     lambda sync: None if sync["canary"] is None else sync["canary"].get("age") or 0),
 )
 
 

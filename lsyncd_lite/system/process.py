@@ -83,7 +83,6 @@ class Children:
             try:
                 data = os.read(child.output, 65536)
             except BlockingIOError:
-                self._let_rest(child)
                 return
             if not data:
                 if child.rests_until is None:
@@ -106,12 +105,16 @@ class Children:
                         del child.lines[_OUTPUT_KEPT // 2]  # the first may tell why, or the last; the very last may be an answer
                     child.lines.append(line)
                     self._on_line(child.tag, line)
+            if len(data) < 65536 and self._let_rest(child):
+                return
 
     def _let_rest(self, child):
-        """Read nothing more of a child for a moment, if it tells a lot."""
-        if child.account is not None and child.pid in self._running and child.rests_until is None:
-            child.rests_until = time.monotonic() + _NAP
-            self._loop.remove(child.output)
+        """Read nothing more for a moment of a child that tells how far it is; tell whether it is one, and runs."""
+        if child.account is None or child.output is None or child.pid not in self._running:
+            return False
+        child.rests_until = time.monotonic() + _NAP
+        self._loop.remove(child.output)
+        return True
 
     @property
     def next_due(self):
