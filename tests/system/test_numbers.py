@@ -140,6 +140,14 @@ def test_a_reload_goes_on_with_the_numbers(src, dst, tmp_path, daemon, asked):
     assert asked("www")["jobs"]["ok"] > before["www"]["jobs"]["ok"]
 
 
+def test_the_last_hour_is_told_to_who_asks_for_it(src, dst, tmp_path, daemon):
+    from lsyncd_lite.system.ask import ask
+    daemon(sync(src, dst, name="www"))
+    (path,) = Path(str(tmp_path) + ".run").iterdir()
+    facts = [ask(os.fsencode(str(path)), dict({"do": "status"}, **more))["snapshot"]["syncs"][0] for more in ({}, {"history": True})]
+    assert "history" not in facts[0] and facts[1]["history"]["every"] == 60 and all(len(point) == 4 for point in facts[1]["history"]["points"])
+
+
 def test_failures_and_retries_are_counted(src, dst, daemon, asked, rsync):
     binary = rsync("www")
     one = daemon(sync(src, dst, name="www", delay=0.1, rsync={"binary": binary.path}))

@@ -123,3 +123,14 @@ def test_the_rsync_that_is_there_tells_what_it_sends_and_prints_the_rest_as_ever
     assert sorted(said[()]) == sorted(said[(os.fsdecode(ASKED),)])
     assert account.files == 30 and (account.bytes == 435000 or "-h" in options[0] and abs(account.bytes - 435000) < 12000)
     assert account.progress.of == 34 and account.progress.files == 34 and account.progress.percent == 100
+
+
+def test_the_far_side_hears_nothing_of_what_is_asked_for(tmp_path):
+    """It may refuse what it does not know: an rsync daemon's `refuse options`, rrsync, a forced command."""
+    (tmp_path / "rsh").write_text("#!/bin/sh\nprintf '%s\\0' \"$@\" > \"$0.$HEARD\"; exit 9\n")
+    (tmp_path / "rsh").chmod(0o755)
+    for heard, asks in (("without", []), ("with", [os.fsdecode(ASKED)])):
+        subprocess.run(["rsync", "-ltr", "--delete", *asks, "-e", str(tmp_path / "rsh"), str(tmp_path) + "/", "host:/x"],
+                       env=dict(os.environ, HEARD=heard), stderr=subprocess.DEVNULL)
+    words = (tmp_path / "rsh.with").read_bytes()
+    assert b"--server" in words and words == (tmp_path / "rsh.without").read_bytes()
