@@ -159,7 +159,7 @@ class Control:
         if count is not None and (type(count) is not int or count < 0):
             raise _Refused("\"paths\": a whole number, 0 or more")
         chosen = self._chosen(request)
-        snapshot = self._daemon.snapshot(chosen)
+        snapshot = self._daemon.snapshot(chosen, request.get("history") is True)
         for sync, facts in zip(chosen, snapshot["syncs"]) if count is not None else ():
             facts["paths"] = [show(path) or "." for path in sync.queued(min(count, left))]
             left -= len(facts["paths"])

@@ -19,6 +19,7 @@ from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.mirror.sync import Sync
 from lsyncd_lite.paths import below, show, to_bytes
 from lsyncd_lite.report import snapshot, status
+from lsyncd_lite.report.history import History
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.pidfile import Pidfile
 from lsyncd_lite.system.process import argv_of
@@ -26,7 +27,7 @@ from lsyncd_lite.system.source import Source
 from lsyncd_lite.system.state import State
 from lsyncd_lite.watch.choice import roots
 from lsyncd_lite.watch.filesystems import Mounts
-from lsyncd_lite.watch.limits import Ceiling
+from lsyncd_lite.watch.limits import Ceiling, limit
 from lsyncd_lite.watching import Watched
 
 HEARTBEAT = 60.0     # seconds between two looks at what tells no events, and writes of an unchanged status
@@ -60,7 +61,10 @@ class Daemon:
         self._killed = False
         self._changed = True   # something the status tells has changed
         self._status_at = float("-inf")
-        self._status_broken = False
+        self._broken = set()   # the files that could not be written
+        self._metered = None   # where metrics were written last
+        self._history = History()
+        self._overflows = 0    # of what is watched no more
         self._beat_at = 0.0
         self._keeper = Keeper(_state(config), log)
         self._told = {}        # Sync → the failure that was logged last
@@ -103,7 +107,9 @@ class Daemon:
             if len(self._jobs) and not self._killed:  # something is wrong, and nothing may go on behind our back
                 self._end_jobs()
             self._jobs.close(self._syncs)
-            self._write_status(time.monotonic())
+            self._write_reports(time.monotonic())
+            if not self._config.settings.onepass:  # which leaves what has come of it
+                self._end_metrics(None)
             self._control.close()
         return self._exit_status()
 
@@ -119,7 +125,7 @@ class Daemon:
                 times.append(due if gate is None else gate)
         if self._has_schedule:
             times += [sync.schedule.next_due(now, time.time()) for sync in self._syncs]
-        if self._config.settings.statusFile is not None:
+        if any(self._reports()):
             times.append(self._status_due())
         return min(at for at in times if at is not None)
 
@@ -288,6 +294,7 @@ class Daemon:
             self._log("Normal", "%s: %s by the new configuration" % (sync.config.name, "begun anew" if anew else "ended"))
             for heir in heirs:
                 heir.inherit(sync)
+                self._history.inherit(heir, sync)
                 new.discard(heir)
             self._keeper.forget(sync)
             if not heirs:
@@ -335,6 +342,7 @@ class Daemon:
                 if any((sync.config.source, sync.config.target) == (known.config.source, known.config.target) for known in old.syncs):
                     sync.want_full(now)
             old.close()
+            self._overflows += old.overflows
         self._ceiling.read()
         self._changed = True
 
@@ -395,6 +403,7 @@ class Daemon:
         self._log.open(config.settings)
         self._log("Normal", "configuration read again")
         self._keeper.use(state)
+        self._end_metrics(config.settings.metricsFile)
         self._apply(plan, config, True)
         self._control.open(config)
         self._control.begin_again()
@@ -432,6 +441,7 @@ class Daemon:
         if self._beat_at <= now:
             self._beat_at = now + HEARTBEAT
             self._ceiling.read()
+            self._history.beat(self._syncs, now)
             self._changed = True
             for watched in self._trees:
                 watched.check()
@@ -450,7 +460,7 @@ class Daemon:
         self._keeper.keep(self._syncs, now)
         due = self._status_due()
         if due is not None and due <= now:
-            self._write_status(now)
+            self._write_reports(now)
         self._manager.turn(self._line, now)
         if self._kill_at is not None and self._kill_at <= now:
             self._end_jobs()
@@ -473,14 +483,16 @@ class Daemon:
         """All syncs, as people see them."""
         return sorted(self._syncs, key=lambda sync: sync.config.name)
 
-    def snapshot(self, syncs):
-        """Return what there is to say of some syncs, and of us (see report/snapshot.py)."""
+    def snapshot(self, syncs, points=False):
+        """Return what there is to say of some syncs, and of us (see report/snapshot.py); points: their last hour, too."""
         trees = [watched.tree for watched in self._trees if watched.tree is not None]
         facts = {"started": self._started, "line": self._line(), "refused": self._refused,
                  "configuration": None if self._config.filename is None else show(self._config.filename),
                  "stopping": self.stopping,
-                 "watches": sum(tree.watched for tree in trees), "polled": sum(tree.polled for tree in trees)}
-        return snapshot.take(facts, syncs, time.monotonic(), time.time())
+                 "watches": sum(tree.watched for tree in trees), "polled": sum(tree.polled for tree in trees),
+                 "watches_limit": limit("watches")[0], "memory": snapshot.memory(),
+                 "overflows": self._overflows + sum(watched.overflows for watched in self._trees)}
+        return snapshot.take(facts, syncs, time.monotonic(), time.time(), self._history, points)
 
     def _status_due(self):
         """Return when the status is to be written: when something has changed, and as what is pending gets older."""
@@ -491,22 +503,44 @@ class Daemon:
             interval = max(interval, 1.0)
         return self._status_at + interval
 
-    def _write_status(self, now):
-        path = self._config.settings.statusFile
-        if path is None:
-            return
-        watched = sum(watched.tree.watched for watched in self._trees if watched.tree is not None)
-        polled = sum(watched.tree.polled for watched in self._trees if watched.tree is not None)
+    def _reports(self):
+        """Return the paths of the files that tell what we are at, None where one is not wanted."""
+        return self._config.settings.statusFile, self._config.settings.metricsFile
+
+    def _write_reports(self, now):
+        """Write them; what cannot be written is told once, and tried again."""
         self._changed, self._status_at = False, now
-        try:
-            status.write(path, status.render(sorted(self._syncs, key=lambda sync: sync.config.name),
-                                             watched, now, time.time(), polled))
-            self._status_broken = False
-            self._log("Statusfile", "written")
-        except OSError as error:
-            if not self._status_broken:
-                self._status_broken = True
-                self._log("Error", "cannot write the status file %s: %s" % (show(path), reason(error)))
+        for what, path, write in zip(("status", "metrics"), self._reports(), (self._write_status, self._write_metrics)):
+            if path is None:
+                continue
+            try:
+                write(path, now)
+                self._broken.discard(what)
+                self._log("Statusfile", "written" if what == "status" else "metrics written")
+            except OSError as error:
+                if what not in self._broken:
+                    self._broken.add(what)
+                    self._log("Error", "cannot write the %s file %s: %s" % (what, show(path), reason(error)))
+
+    def _write_status(self, path, now):
+        trees = [watched.tree for watched in self._trees if watched.tree is not None]
+        status.write(path, status.render(self.syncs, sum(tree.watched for tree in trees), now, time.time(), sum(tree.polled for tree in trees)))
+
+    def _write_metrics(self, path, _now):
+        from lsyncd_lite.report import metrics
+        if path != self._metered:
+            words = metrics.other(path, os.getpid())
+            if words is not None:
+                self._log("Warn", words)
+            self._metered = path
+        metrics.write(path, metrics.render(self.snapshot(self.syncs)))
+
+    def _end_metrics(self, path):
+        """Remove the metrics file, unless it is still to be at a path: who reads it would take what it says for the present."""
+        if self._metered not in (None, path):
+            from lsyncd_lite.report import metrics
+            metrics.remove(self._metered, os.getpid())
+            self._metered = None
 
     def _on_signal(self, number):
         if number == signal.SIGHUP and self._stop is None:

@@ -78,7 +78,7 @@ class Jobs:
         try:
             if not sync.config.local:
                 self._sockets.prepare()
-            self._children.spawn((sync, job), argv, job.stdin, job.environ)
+            self._children.spawn((sync, job), argv, job.stdin, job.environ, account=job.account)
         except OSError as error:
             self._leave(job)
             words = "cannot run %s: %s" % (show(job.argv[0]), reason(error))
@@ -171,8 +171,7 @@ class Jobs:
     def next_due(self):
         """Return when `look` has something to do, None while nothing runs."""
         times = [self._look_due(sync, job) for sync, job in self._running()]
-        if self._tunnels is not None:
-            times += [at for at in (self._tunnels.next_due(),) if at is not None]
+        times += [at for at in (self._children.next_due, self._tunnels.next_due() if self._tunnels is not None else None) if at is not None]
         return min(times + [job.began + job.limit for _sync, job in self._limited()], default=None)
 
     def _limited(self):
@@ -183,7 +182,8 @@ class Jobs:
         return max(self._looked_at, job.began) + often
 
     def look(self, now):
-        """End what has not come to its end in time, or stands still."""
+        """End what has not come to its end in time, or stands still; hear what those say that are heard now and then."""
+        self._children.listen(now)
         for sync, job in self._limited():
             if job.began + job.limit <= now:
                 self._end_job(sync, job, "no end after %d s" % job.limit)

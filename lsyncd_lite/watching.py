@@ -45,6 +45,7 @@ class Watched:
         self.polls = polls
         self.mode = mode
         self.tree = None
+        self.overflows = 0    # times that the kernel's queue was full
         self.trouble = None   # why not everything is watched, and what would help, in words
         self._log = log
         self._loop = loop
@@ -349,6 +350,7 @@ class Watched:
         overflowed = self.tree.overflowed
         if overflowed:
             words = "start-up actions again" if all(sync.takes_events for sync in self.syncs) else "full sync"
+            self.overflows += 1
             self._log("Warn", "the kernel's event queue overflowed below %s: %s" % (show(self.root), words))
             self.tree.rescan()
             self._want_full()

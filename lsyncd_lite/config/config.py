@@ -105,7 +105,7 @@ class _Builder:
         defaults = {name: key.default for name, key in settings.scope("settings").items()}
         merged = SimpleNamespace(**dict(defaults, **values))
         merged.stateDir = merged.stateDir or os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or None  # systemd.exec(5)
-        for name in ("logfile", "pidfile", "statusFile", "stateDir", "controlSocket"):
+        for name in ("logfile", "pidfile", "statusFile", "stateDir", "controlSocket", "metricsFile"):
             if getattr(merged, name) is not None and getattr(merged, name) is not False:
                 setattr(merged, name, os.path.abspath(to_bytes(getattr(merged, name))))
         inherited = {name: values[name] for name, key in settings.scope("sync").items()

@@ -9,6 +9,7 @@ system that hangs must not stop the daemon.
 
 import stat
 
+from lsyncd_lite.mirror.account import Account
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, FULL, PROBE, RENAMES, Job, Verdict, answer
@@ -106,6 +107,7 @@ class Direct:
             fields += [b"p", b"%d" % marks, path]
         job = Job(self._child, b"".join([field + b"\0" for field in fields]), entries, purpose, moves)
         job.shown = True
+        job.account = Account()
         job.free = deletes and self.released
         return job
 
@@ -128,7 +130,7 @@ class Direct:
             if not parent:
                 break
             parent = split(parent)[0]
-        copied = 0
+        copied = size = 0
         for path, marks in entries:
             facts = source.lstat(path)
             if not path or facts is None and (self.filter.rules or self._rsync.protected):
@@ -136,6 +138,7 @@ class Direct:
             if facts is None:
                 continue
             copied += 1
+            size += facts.st_size
             if (marks & (WHOLE | FRESH | NEW) != FRESH or not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1
                     or not settled < facts.st_mtime <= wall or self.filter.excludes(*split(path), False)):
                 return None
@@ -146,7 +149,10 @@ class Direct:
             script, names = _REMOVE, [b"./" + split(path)[1] for path, _marks in entries]
         else:
             return None
-        return [Job([b"sh", b"-c", script, b"sh", *fields, *names], None, entries, BATCH)]
+        job = Job([b"sh", b"-c", script, b"sh", *fields, *names], None, entries, BATCH)
+        job.account = Account()
+        job.account.due = size, copied
+        return [job]
 
     def verdict(self, job, status, output):
         """Return (Verdict, words) for a job that ended, as Rsync.verdict does."""
@@ -161,6 +167,8 @@ class Direct:
                 verdict, words = self._rsync.verdict(job, status, output)
             elif status == 0:
                 verdict = Verdict.OK
+                if job.account is not None:
+                    job.account.bytes, job.account.files = job.account.due
         else:
             verdict, words = self._judge(job, status, output)
         self._sound = verdict is Verdict.OK

@@ -232,6 +232,7 @@ class EventSync(Pair):
         elif work.verdict is None:
             following = self._step(work, (status, output))
             if following is not None:
+                self.tally.took(job, now)
                 self._stage(following, now)
                 if job in self._before_stop:
                     self._before_stop.add(following)
@@ -240,6 +241,9 @@ class EventSync(Pair):
             self._settled = wall
         self._leave(work, now)
         verdict, words = work.verdict
+        if status is not None or told is None:  # else it could not even begin
+            since = min([event.since for event in work.events], default=None)
+            self.tally.ended(job, verdict, since, now, self._attempt(job) > 1)
         if work.alone:
             return self._started(verdict, words, now, wall, job)
         if verdict is Verdict.OK:

@@ -44,7 +44,7 @@ class Job:
 
     __slots__ = ("argv", "stdin", "entries", "purpose", "moves", "done", "shown", "limit", "environ",
                  "then_full", "since", "held", "began", "work", "around", "name", "told", "check", "free", "empties",
-                 "overdue", "killed", "stuck", "printed", "about")
+                 "overdue", "killed", "stuck", "printed", "about", "account")
 
     def __init__(self, argv, stdin, entries, purpose, moves=()):
         self.argv = argv
@@ -71,6 +71,7 @@ class Job:
         self.overdue = None  # why it was ended by us (words)
         self.killed = self.stuck = False  # so it was; and that did not end it
         self.printed = 0    # lines
+        self.account = None  # the Account of what it has sent
 
     @property
     def size(self):

@@ -10,7 +10,7 @@ import enum
 from collections import deque, namedtuple
 
 from lsyncd_lite.mirror.filters import Filter
-from lsyncd_lite.mirror.job import ACTION, CHECK, CLEANING, GATE, HOOK, LOST, MAY_BEGIN, PROBE, Job, Verdict
+from lsyncd_lite.mirror.job import ACTION, CHECK, CLEANING, FULL, GATE, HOOK, LOST, MAY_BEGIN, PROBE, Job, Verdict
 from lsyncd_lite.mirror.queue import BOUND
 from lsyncd_lite.mirror.schedule import Schedule
 from lsyncd_lite.mirror.tally import Tally
@@ -170,6 +170,7 @@ class Pair:
             return self._begin(self._pay([], 0, 1 + self._owed_failures), now)
         if not self._has_source(source, now):
             return None
+        self.tally.waiting(self.pending)
         if self.config.runIf is not None and self._open_until <= now:
             self._asking = self._hook_job(self.config.runIf, GATE, None, {})
             self._asking.limit = GATE_LIMIT
@@ -387,6 +388,7 @@ class Pair:
         """Wait for the jobs of another sync of the same pair to end, and take over what it has not told its hook."""
         self.paused = self.paused or other.paused
         self._predecessors |= (other.running | other._predecessors).difference(other._next)
+        self.tally.inherit(other.tally, other.running.difference(other._next))
         if other._protected:
             self._protected |= other._protected
             self.mode.protect(sorted(self._protected))
@@ -460,6 +462,17 @@ class Pair:
     def in_flight(self):
         """The number of changes that running jobs are about."""
         return sum(job.size for job in self.running)
+
+    @property
+    def sent(self):
+        """(bytes, files) whose content was sent so far, by jobs that still run, too."""
+        accounts = [self.tally, *(job.account for job in self.running if job.account is not None)]
+        return sum(account.bytes for account in accounts), sum(account.files for account in accounts)
+
+    @property
+    def progress(self):
+        """The Progress of the full sync that runs; None where there is none, or nothing was told yet."""
+        return next((job.account.progress for job in self.running if job.purpose == FULL and job.account is not None), None)
 
     @property
     def state(self):

@@ -10,6 +10,7 @@ import stat
 
 from lsyncd_lite.config import settings
 from lsyncd_lite.mirror import needs, ssh
+from lsyncd_lite.mirror.account import ASKED, Account, asked
 from lsyncd_lite.mirror.change import FRESH, LITTER, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
 from lsyncd_lite.mirror.job import ANSWER, BATCH, CHECK, CLEANING, FULL, PROBE, REMOVAL, Job, Verdict
@@ -83,6 +84,7 @@ class Rsync:
         self._rules = self._user_rules = [b"--filter=%s %s" % (to_bytes(sign), pattern) for sign, pattern, _where in config.rules]
         self.protected = ()  # relative directories below which nothing is deleted
         self._extra = [to_bytes(argument) for argument in config.rsync._extra]
+        self._asks, self._shows = asked(config)
 
     def protect(self, paths):
         """Delete nothing at and below some relative paths, whatever the source lacks there."""
@@ -169,7 +171,7 @@ class Rsync:
         job.free = self.released
         if self.config.maxDelete is not None and not self.released:
             job.argv.insert(1, self._limit)  # should more be gone by then
-            job.check = [job.argv[0], b"-n", *job.argv[1:]]
+            job.check = [job.argv[0], b"-n", *(word for word in job.argv[1:] if word != ASKED)]
         return job
 
     def _argv(self, options, rules=()):
@@ -180,11 +182,17 @@ class Rsync:
     def _listed(self, purpose, options, names, entries):
         """Return a Job that gives rsync names; "./" keeps "#" and ";" from being comments."""
         argv = self._argv([*options, b"--from0", b"--files-from=-"], self._rules)
-        return Job(argv, b"".join([b"./%s\0" % name for name in names]), entries, purpose)
+        return self._told(Job(argv, b"".join([b"./%s\0" % name for name in names]), entries, purpose))
+
+    def _told(self, job):
+        """Return a Job that tells what it sends."""
+        if self._shows is not None:
+            job.account = Account(self._shows)
+        return job
 
     def full(self, entries, source):
         """Return the Job that makes the whole target equal."""
-        options = [b"-r", b"--force"]
+        options = [*self._asks, b"-r", b"--force"]
         empties = self._deletes_in_full and not self.config.allowEmptySource and source.is_empty()
         if self._deletes_in_full:
             options.append(b"--delete")
@@ -192,7 +200,7 @@ class Rsync:
                 options.append(b"--delete-excluded")
         if empties:
             options.append(b"--max-delete=0")
-        job = Job(self._argv(options, self._rules), None, entries, FULL)
+        job = self._told(Job(self._argv(options, self._rules), None, entries, FULL))
         job.empties = empties
         return self._guarded(job) if self._deletes_in_full and not empties else job
 
@@ -201,7 +209,7 @@ class Rsync:
 
         (--ignore-times would write what is equal, too, and so echo between two-way mirrors.)
         """
-        options = [b"--delete"] if self._deletes_in_batch else []
+        options = [*self._asks, b"--delete"] if self._deletes_in_batch else [*self._asks]
         takes_missing = self._deletes_in_batch and not self._receiver_is_broken
         options += [b"--delete-missing-args" if takes_missing else b"--ignore-missing-args", b"--force"]
         if again:

@@ -215,6 +215,8 @@ class Sync(Pair):
             self._look_at_times(job, now)
         full = bool(job.entries) and job.entries[0][0] == b"" and job.entries[0][1] & WHOLE
         lasted = now - job.began
+        if status is not None or told is None:  # else it could not even begin
+            self.tally.ended(job, verdict, None if full else job.since, now, self._attempt(job) > 1)
         if full:
             self._full_after = now + lasted
         if verdict is Verdict.OK:

@@ -12,14 +12,14 @@ from lsyncd_lite import __version__
 from lsyncd_lite.paths import show
 
 
-def take(daemon, syncs, now, wall):
+def take(daemon, syncs, now, wall, history=None, points=False):
     """Return the snapshot (dict) of a daemon.
 
     daemon: {key: value} of what only it knows, see `DAEMON`; syncs: Syncs, in the order in which people see them;
-    now: their clock; wall: seconds since the epoch.
+    now: their clock; wall: seconds since the epoch; history: a History; points: its points are wanted.
     """
     return {"program": "lsyncd-lite", "version": __version__, "pid": os.getpid(), "at": wall, **DAEMON, **daemon,
-            "syncs": [of_sync(sync, now) for sync in syncs]}
+            "syncs": [of_sync(sync, now, history, points) for sync in syncs]}
 
 
 # What only the daemon knows, and what is said where it does not.
@@ -37,10 +37,14 @@ DAEMON = {
 }
 
 
-def of_sync(sync, now):
-    """Return what there is to say of one sync (dict)."""
+def of_sync(sync, now, history=None, points=False):
+    """Return what there is to say of one sync (dict), as `take`."""
     config, tally = sync.config, sync.tally
-    return {
+    progress, (bytes_sent, files_sent) = sync.progress, sync.sent
+    rate = None if history is None else history.rate(sync, now)
+    if progress is not None and progress.rate is not None:
+        rate = progress.rate
+    facts = {
         "name": show(config.name),
         "section": show(config.section),   # the name without the number of the target
         "mode": config.mode,
@@ -53,7 +57,7 @@ def of_sync(sync, now):
         "oldest": _age(sync.oldest, now),  # age of the oldest change that is not known to be on the target
         "last_success": sync.last_success,
         "lag": tally.lag,                  # from the oldest change of the last job that has succeeded to its end
-        "rate": None,                      # bytes a second, in the last minute
+        "rate": rate,                      # bytes a second, in the last minute or two; in a full sync what that tells
         "failing_since": sync.failing_since if sync.last_error is not None else None,
         "last_error": sync.last_error,
         "next_try": _wait(sync.next_try, now),
@@ -64,10 +68,11 @@ def of_sync(sync, now):
         "jobs": {verdict.value: count for verdict, count in tally.jobs.items()},
         "seconds": tally.seconds,
         "retries": tally.retries,
-        "bytes": tally.bytes,
-        "files": tally.files,
-        # of the full sync that runs: {"bytes", "percent", "files", "rate" (bytes a second), "left" (seconds)}, each of which may be None
-        "progress": None,
+        "bytes": bytes_sent,               # the size of the files whose content was sent
+        "files": files_sent,
+        # of the full sync that runs: {"bytes", "percent", "files" (names that are done with), "of" (so many), "rate" (bytes a second),
+        # "left" (seconds)}, each of which may be None
+        "progress": None if progress is None else progress._asdict(),
         # {"file", "age" (since the last touch that has not arrived, None: all have), "lag" (of the last that has)}
         "canary": None,
         # {"mode", "processes", "ready" (how many of these are open), "error" (why not all are, in words)}
@@ -75,6 +80,18 @@ def of_sync(sync, now):
             "mode": sync.tunnels.mode, "processes": len(sync.tunnels.all), "ready": sync.tunnels.ready, "error": sync.tunnels.error},
         # where it is asked for: "paths" ([str], the first of those that are queued) and "history", see history.py
     }
+    if points and history is not None:
+        facts["history"] = history.of(sync)
+    return facts
+
+
+def memory():
+    """Return the bytes of ours that are resident, None where nobody tells (proc_pid_statm(5))."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None
 
 
 def _age(at, now):

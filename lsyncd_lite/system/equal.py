@@ -2,7 +2,7 @@
 
 A short-lived child of the daemon. It looks at both sides itself, renames, removes and sets
 attributes with system calls, and leaves content to `cp` and large removals to `rm`, many
-names to a process. Its input is fields that end in NUL: source; target; options (words out
+names to a process. Now and then, and at its end, it says `so far: BYTES FILES` of what was copied. Its input is fields that end in NUL: source; target; options (words out
 of `delete`, `gnu`, `atomic`, `make`, `refuse-empty`, `max-delete=NUMBER`); the number of rules; the rules, "- PATTERN"
 (or "P PATH": nothing is removed at and below it); then records, counted from 0: `m` ORIGIN PLACE (rename on the target), `d` ORIGIN PLACE
 (rename a directory), `p` MARKS PATH, and `x` with two fields that count for nothing, which fails.
@@ -60,6 +60,8 @@ class Run(Target):
         self.shares = []         # (record, the record that decides for it)
         self.copies = {}         # due for cp: path → (lstat of the source or None: a tree, of the target, record)
         self.size = 0            # bytes of arguments in copies
+        self.sent = [0, 0]       # bytes and files that were copied
+        self.meanwhile = None    # what is called each second while a cp runs, if all of the source is its work
 
     def verdict(self):
         """Return the last line."""
@@ -79,6 +81,8 @@ class Run(Target):
         """Do moves, (record, origin, place, is_dir), then places, (record, marks, path)."""
         whole = any(marks & WHOLE and not path for _number, marks, path in places)
         self._open(whole)
+        if whole:
+            self.meanwhile = self.tell
         if self.limit is not None:
             self._heed(moves, places)
         self._begin(whole)
@@ -461,8 +465,10 @@ class Run(Target):
         base = self._workplace() if aside else directory or b""
         argv = [b"cp", b"-a"] + [b"--remove-destination"] * self.gnu + [b"--parents"] * (directory is None)
         to = self.pins.directory(base) + b"/"
-        status, output = run_program(argv + [b"--"] + paths + [to], [self.pins.hold(base)])
+        status, output = run_program(argv + [b"--"] + paths + [to], [self.pins.hold(base)], self.meanwhile)
         if status == 0 and self.gnu and not aside:
+            for path in paths:
+                self._count(path, copies[path][0])
             return
         output = [line.replace(to, join(self.target, base).rstrip(b"/") + b"/") for line in output]
         if any(line.endswith(_FULL_WORDS) for line in output):
@@ -475,12 +481,16 @@ class Run(Target):
                 if here is None:
                     if not (aside and self._settle_tree(path, at, number)) or status or not self.gnu:
                         self._mend(path, number, started)
+                    if status == 0:
+                        self._count(path, None)
                 elif not self._settle(path, at, here, there, number, status, aside):
                     if self.full and aside and not self.atomic:
                         crowded.setdefault(directory_of(path), []).append(path)
                         continue
                     told = [line for line in output if path in line] or output[-1:] or [b"cp ended with %d" % status]
                     self.fail(number, "copy", path, show(told[0]))
+                else:
+                    self._count(path, here)
             except OSError as error:
                 self.fail(number, "copy", path, error)
         if crowded:  # there is no room for both, the old one and the new
@@ -488,6 +498,18 @@ class Run(Target):
             self.full = False
             for parent, paths in crowded.items():
                 self._cp(False, parent, paths, copies)
+
+    def _count(self, path, here):
+        """Count what cp has copied; here: its lstat, None: a tree."""
+        facts = [here] if here is not None else _files_below(path)
+        for found in facts:
+            if stat.S_ISREG(found.st_mode):
+                self.sent[0] += found.st_size
+                self.sent[1] += 1
+
+    def tell(self, more=0):
+        """Say what was copied so far; more: bytes of what a cp is about."""
+        write(1, "so far: %d %d" % (self.sent[0] + more, self.sent[1]))
 
     def _settle(self, path, at, here, there, number, status, aside):
         """See to a file that cp has put at `at`; return False where it has not."""
@@ -595,6 +617,21 @@ def _chain(path):
     return [b"/".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
+def _files_below(top):
+    """Yield the lstat of all below a directory that is no directory."""
+    pending = [top]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as listing:
+                for entry in listing:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    else:
+                        yield entry.stat(follow_symlinks=False)
+        except OSError:
+            pass  # it went just now, or was not copied
+
+
 def _is_there(path):
     """Tell whether something is at a path, or may be: one that is too long says nothing."""
     try:
@@ -630,6 +667,8 @@ def main():
         run = Run(source, target, options.split(), rules)
         moves, places, run.failed = _records(rest, len(rules))
         run.run(moves, places)
+        if run.sent[1]:
+            run.tell()
         write(1, run.verdict())
         status = DONE
     except Stop as stop:

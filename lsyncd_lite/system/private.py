@@ -10,6 +10,7 @@ from lsyncd_lite.errors import ConfigError
 from lsyncd_lite.paths import show
 from lsyncd_lite.trust import trusted, weak_spot
 
+# metricsFile may stand in a directory of who reads it: atomic.write_public follows no link of theirs.
 KEYS = ("logfile", "pidfile", "statusFile", "stateDir", "controlSocket")
 
 # What a container's log is sent to; opened by name they are links, and the starter's terminal or pipe.

@@ -9,12 +9,17 @@ import re
 import select
 import signal
 import sys
+import time
 
 from lsyncd_lite.system import progress
 
 _OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end: half of them the last
 _READS = 16          # of 64 KiB of one child's output in a turn of the loop
 _LINE_LONGEST = 4096
+# One that tells how far it is does so for every file: it is read now and then, and needs a pipe that holds what it says meanwhile.
+_NAP = 0.05          # seconds
+_PIPE = 512 * 1024   # bytes; unprivileged users may have 64 MiB of them in all (pipe(7))
+_SET_SIZE = 1031     # F_SETPIPE_SZ of fcntl(2)
 # What service managers (systemd.exec(5), sd_notify(3), sd_listen_fds(3)) tell us, and nobody else; and what hooks tell.
 _FOR_US = re.compile(rb"LSYNCD_.*|NOTIFY_SOCKET|WATCHDOG_(USEC|PID)|LISTEN_(FDS|PID|PIDFDID|FDNAMES)|FDSTORE|MEMORY_PRESSURE_.*"
                      rb"|(STATE|RUNTIME|LOGS|CACHE|CONFIGURATION|CREDENTIALS)_DIRECTORY|JOURNAL_STREAM|INVOCATION_ID|MAINPID"
@@ -41,13 +46,16 @@ class Children:
         """Return the tags of the children that run."""
         return [child.tag for child in self._running.values()]
 
-    def spawn(self, tag, argv, stdin, environ=None, whole=False):
+    def spawn(self, tag, argv, stdin, environ=None, whole=False, account=None):
         """Start argv (list of bytes) with bytes, or None, as its input; return its PID, which is that of its group; raise OSError if that fails.
 
         environ: {bytes: bytes} that its environment has besides what `environment` leaves of ours.
         whole: what it has started, and is still of its process group, ends with it.
+        account: has `hear(line)`, which returns what is left of a line for us, and `trim(rest)`, what is to be kept of one that has not ended.
         """
         output, writer = os.pipe2(os.O_CLOEXEC)
+        if account is not None:
+            _widen(output)
         source = self._null
         try:
             if stdin is not None:
@@ -65,7 +73,7 @@ class Children:
             os.close(writer)
             if source != self._null:
                 os.close(source)
-        child = self._running[pid] = _Child(tag, pid, output)
+        child = self._running[pid] = _Child(tag, pid, output, account)
         child.whole = whole
         self._loop.add(output, lambda: self._drain(child))
         return pid
@@ -80,11 +88,15 @@ class Children:
             except BlockingIOError:
                 return
             if not data:
-                self._loop.remove(child.output)
+                if child.rests_until is None:
+                    self._loop.remove(child.output)
                 os.close(child.output)
                 child.output = None
                 data = b"\n" if child.rest else b""
             *lines, child.rest = (child.rest + data).split(b"\n")
+            if child.account is not None:
+                child.rest = child.account.trim(child.rest)
+                lines = [child.account.hear(line.rstrip(b"\r")) for line in lines]
             if len(child.rest) > _LINE_LONGEST:
                 lines.append(child.rest)
                 child.rest = b""
@@ -96,6 +108,31 @@ class Children:
                         del child.lines[_OUTPUT_KEPT // 2]  # the first may tell why, or the last; the very last may be an answer
                     child.lines.append(line)
                     self._on_line(child.tag, line)
+            if len(data) < 65536 and self._let_rest(child):
+                return
+
+    def _let_rest(self, child):
+        """Read nothing more for a moment of a child that tells how far it is; tell whether it is one, and runs."""
+        if child.account is None or child.output is None or child.pid not in self._running:
+            return False
+        child.rests_until = time.monotonic() + _NAP
+        self._loop.remove(child.output)
+        return True
+
+    @property
+    def next_due(self):
+        """When `listen` has something to do, or None."""
+        return min([child.rests_until for child in self._running.values() if child.rests_until is not None], default=None)
+
+    def listen(self, now):
+        """Read on of those that have rested long enough."""
+        for child in self._running.values():
+            if child.rests_until is not None and child.rests_until <= now:
+                self._wake(child)
+
+    def _wake(self, child):
+        child.rests_until = None
+        self._loop.add(child.output, lambda: self._drain(child))
 
     def reap(self):
         """Return a list of (tag, status, lines) of the children that ended.
@@ -117,6 +154,8 @@ class Children:
                 _end_group(child.pid, signal.SIGKILL)  # not reaped yet: the number is still its
             status = os.waitpid(found.si_pid, 0)[1]
             if child is not None:
+                if child.rests_until is not None:
+                    self._wake(child)
                 self._drain(child)
                 if status and not child.lines and child.output is not None:
                     waiting = select.poll()
@@ -161,17 +200,28 @@ class _Child:
     signs, printed, moved_at: what was seen of it when it had last done something, and when.
     """
 
-    __slots__ = ("tag", "pid", "output", "rest", "lines", "printed", "signs", "seen", "moved_at", "blocked", "whole")
+    __slots__ = ("tag", "pid", "output", "account", "rests_until", "rest", "lines", "printed", "signs", "seen", "moved_at", "blocked", "whole")
 
-    def __init__(self, tag, pid, output):
+    def __init__(self, tag, pid, output, account=None):
         self.tag = tag
         self.pid = pid
         self.output = output
+        self.account = account
+        self.rests_until = None
         self.rest = b""
         self.lines = []
         self.printed = self.seen = 0
         self.signs = self.moved_at = None
         self.blocked = 0
+
+
+def _widen(pipe):
+    """Let a pipe hold more, if that is allowed: who fills it stands still."""
+    import fcntl
+    try:
+        fcntl.fcntl(pipe, _SET_SIZE, _PIPE)
+    except OSError:
+        pass  # it is slower then
 
 
 def environment(more=None):

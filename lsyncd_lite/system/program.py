@@ -15,10 +15,11 @@ def find(name):
     return None
 
 
-def run(argv, inherited=()):
+def run(argv, inherited=(), meanwhile=None):
     """Run argv (list of bytes); return (exit status or -signal, list of the lines it printed).
 
-    inherited: descriptors that it is to have, too, by the same numbers.
+    inherited: descriptors that it is to have, too, by the same numbers; meanwhile(bytes that it has written): called every
+    second (proc_pid_io(5): 0 where that tells nothing).
     """
     from fcntl import F_SETFD, FD_CLOEXEC, fcntl  # os.set_inheritable fails for O_PATH before Python 3.8.12
     output, writer = os.pipe2(os.O_CLOEXEC)
@@ -42,9 +43,19 @@ def run(argv, inherited=()):
             blocks.append(os.read(output, 65536))
         elif _is_stuck(pid):
             os.kill(pid, 9)
+        elif meanwhile is not None:
+            meanwhile(_written(pid))
     os.close(output)
     status = os.waitpid(pid, 0)[1]
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status), b"".join(blocks).splitlines()
+
+
+def _written(pid):
+    try:
+        with open("/proc/%d/io" % pid, "rb") as file:
+            return int(file.read().partition(b"wchar:")[2].split()[0])
+    except (OSError, IndexError):
+        return 0
 
 
 def _is_stuck(pid):

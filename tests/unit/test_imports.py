@@ -18,7 +18,7 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 FOLDERS = {  # top down; a module imports only from above
     "lua": ["values", "arithmetic", "pattern", "arguments", "format", "strings", "tables", "numbers", "library", "lexer", "mistakes", "tree", "expressions", "parser", "closures", "compiler", "evaluator"],
     "config": ["section", "crontab", "settings", "options", "targets", "commands", "scripts", "ini", "json", "older", "inherit", "lua", "expansion", "files", "patterns", "config", "comments", "writer"],
-    "mirror": ["change", "filters", "queue", "moves", "job", "ssh", "needs", "rsync", "rsyncssh", "direct", "schedule", "tally", "pair", "tunnel", "sync", "events", "eventsync", "exec", "script"],
+    "mirror": ["change", "filters", "queue", "moves", "job", "account", "ssh", "needs", "rsync", "rsyncssh", "direct", "schedule", "tally", "pair", "tunnel", "sync", "events", "eventsync", "exec", "script"],
     "watch": ["inotify", "instances", "filesystems", "limits", "scan", "tops", "tree", "polled", "choice"],
 }
 # What an idle daemon never needs costs memory.

@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace as namespace
 
 import pytest
 
+from lsyncd_lite.mirror.account import Account
 from lsyncd_lite.mirror.job import answer
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.process import Children, argv_of, environment, seal
@@ -285,6 +287,47 @@ def test_a_child_that_never_ends_printing_does_not_hold_up_others(family):
     assert family.ended()["loud"][0] == -signal.SIGKILL
 
 
+# ---- one that tells how far it is --------------------------------------------------------------
+
+PIECES = b"i=0; while [ $i -lt %d ]; do i=$((i+1)); printf '\\r %%d   1%%%%    1.00kB/s    0:00:00 (xfr#%%d, to-chk=0/9)' $i $i; done; echo; "
+
+
+def test_what_it_tells_is_heard_without_being_kept_and_the_rest_is_as_ever(family):
+    account, before = Account(), descriptors()
+    family.children.spawn("x", [b"sh", b"-c", PIECES % 20000 + b"echo an error >&2; " + PIECES % 20001 + b"echo the end; exit 3"], None, account=account)
+    reads = []
+    trim = account.trim
+    family.children._running[next(iter(family.children._running))].account = namespace(hear=account.hear, trim=lambda rest: reads.append(len(rest)) or trim(rest))
+
+    def turn(found={}):  # as the daemon does it
+        due = family.children.next_due
+        family.loop.wait(min(time.monotonic() + 0.1, due or float("inf")))
+        family.children.listen(time.monotonic())
+        found.update((tag, (status, lines)) for tag, status, lines in family.children.reap())
+        return found
+    deadline = time.monotonic() + 20
+    while not turn() and time.monotonic() < deadline:
+        pass
+    assert turn()["x"] == (3, [b"an error", b"the end"]) and family.lines == [("x", b"an error"), ("x", b"the end")]
+    assert (account.bytes, account.files) == (20001, 20001)
+    assert len(reads) < 400  # of 40 001 pieces
+    assert family.children.next_due is None and descriptors() == before
+
+
+def test_one_that_tells_nothing_more_is_reaped_with_all_it_has_said(family):
+    account, before = Account(), descriptors()
+    family.children.spawn("x", [b"sh", b"-c", PIECES % 5 + b"printf 'the end'"], None, account=account)
+    assert family.ended()["x"] == (0, [b"the end"]) and account.files == 5 and descriptors() == before
+
+
+def test_what_it_has_started_is_heard_after_its_end(family):
+    account, before = Account(), descriptors()
+    family.children.spawn("x", [b"sh", b"-c", PIECES % 5 + b"(sleep 0.3; echo late) & exit 0"], None, account=account)
+    assert family.ended()["x"] == (0, [])
+    family.until(lambda: family.lines == [("x", b"late")])
+    family.until(lambda: descriptors() == before)
+
+
 # ---- children of our own -----------------------------------------------------------------------
 
 def test_a_module_of_ours_runs_in_a_bare_python(family, tmp_path, monkeypatch):
@@ -301,7 +344,7 @@ def test_a_module_of_ours_runs_in_a_bare_python(family, tmp_path, monkeypatch):
     (tmp_path / "src" / "f").write_text("x")
     here = os.fsencode(str(tmp_path))
     family.children.spawn("x", argv, b"\0".join([here + b"/src", here + b"/dst", b"delete", b"0", b"p", b"2", b"f", b""]))
-    assert family.ended()["x"] == (0, [b"equal: done"])
+    assert family.ended()["x"] == (0, [b"so far: 1 1", b"equal: done"])
     assert (tmp_path / "dst" / "f").read_text() == "x"
 
 
