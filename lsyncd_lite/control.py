@@ -15,6 +15,7 @@ from lsyncd_lite.system.control import Occupied, Server
 SUFFIXES = (b".conf.lua", b".conf", b".ini", b".json", b".lua")
 BREATH = 0.05       # seconds between two looks for requests, as something takes long
 PATHS_MOST = 10000  # queued paths that one answer names
+FLUSHES_MOST = 50   # scans that are waited for, to flush what they find
 UNCLOSED = 8.0      # seconds that somebody waits for a file that was made and not closed to rest
 
 # What a sync does not leave by itself soon.
@@ -33,6 +34,7 @@ class Control:
         self._is_steerable = False
         self._todo = []          # (request, Client) of those that change something
         self._waits = []         # _Wait
+        self._flushes = []       # (request, [(Watched, number)]): scans that run, of which what they find is to be flushed
         self._breath_at = 0.0    # when `breathe` has something to do
 
     # ---- the socket --------------------------------------------------------------------------
@@ -42,7 +44,7 @@ class Control:
         value = config.settings.controlSocket
         explicit = value not in (None, False)
         path = value if explicit else None if value is False else default_path(config, os.environb)
-        if (value, path) == self._wanted and (self._server is None or self._server.is_ours()):
+        if (value, path) == self._wanted and self._server is not None and self._server.is_ours():
             return
         self._wanted = value, path
         if self._server is not None:
@@ -60,6 +62,14 @@ class Control:
                 self._server.listen(b"%s-%d.sock" % (path[:-len(b".sock")], os.getpid()))
         except Fatal as error:
             self._log("Warn", "%s: going on without it (controlSocket)" % error)
+
+    def check(self):
+        """Make the socket anew if somebody has removed it, as who cleans /run or /tmp does."""
+        if self._server is not None and self._server.path is not None and not self._server.is_ours():
+            try:
+                self._server.listen_again()
+            except Fatal:
+                pass  # as before: whoever asks for it is told where was looked, and a reload says why
 
     def close(self):
         """Answer nobody any more; who waits for our end hears of it by that."""
@@ -99,6 +109,9 @@ class Control:
                 answer = self._guarded(lambda: _ACTIONS[request["do"]](self, request, client), request)
                 if answer is not None:
                     client.send(answer)
+        for flush in [flush for flush in self._flushes if all(watched.has_looked(number) for watched, number in flush[1])]:
+            self._flushes.remove(flush)
+            self._guarded(lambda: [sync.flush(now) for sync in self._chosen(flush[0])], flush[0])
         for wait in list(self._waits):
             answer = {} if wait.client.gone else self._guarded(lambda: self._look_at(wait, now), wait.request)
             if answer is not None:
@@ -107,6 +120,7 @@ class Control:
 
     def begin_again(self):
         """Let all who wait wait for what is known now: after a reload nothing is as it was."""
+        self._flushes.clear()
         for wait in self._waits:
             wait.begin()
 
@@ -196,11 +210,14 @@ class Control:
 
     def _flush(self, request, _client):
         syncs, now = self._steered(request), time.monotonic()
-        for watched in self._daemon.trees(syncs):
-            watched.look_now()
+        looks = [(watched, watched.look_now()) for watched in self._daemon.trees(syncs)]
+        looks = [(watched, number) for watched, number in looks if not watched.has_looked(number) and watched.tree is not None]
+        self._flushes = [*self._flushes[-FLUSHES_MOST:], *[(request, looks)] * bool(looks)]
 
         def words(sync):
             sync.flush(now)
+            if any(sync in watched.syncs for watched, _number in looks):
+                return "its source is scanned, and what that finds is sent at once"
             if not sync.pending:
                 return "nothing is queued"
             self._log("Normal", "%s: flushed by a command" % sync.config.name)

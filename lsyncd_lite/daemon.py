@@ -442,6 +442,7 @@ class Daemon:
             self._beat_at = now + HEARTBEAT
             self._ceiling.read()
             self._history.beat(self._syncs, now)
+            self._control.check()
             self._changed = True
             for watched in self._trees:
                 watched.check()

@@ -95,13 +95,21 @@ class Server:
         self.path, self._sock = path, sock
         self._ready.register(sock.fileno(), select.EPOLLIN)
 
+    def listen_again(self):
+        """Listen on the same path with a new socket; raise Fatal."""
+        path = self.path
+        self.leave()
+        self.path = path
+        self.listen(path)
+
     def leave(self):
         """Listen no more, and remove the socket, if it is still ours."""
+        self.path, path = None, self.path
         if self._sock is None:
             return
-        if self.is_ours():
+        if self._stands(path):
             try:
-                os.unlink(self.path)
+                os.unlink(path)
             except OSError:
                 pass  # its directory is read-only: nobody answers there, and that is seen
         if self._rests_until is None:
@@ -123,8 +131,11 @@ class Server:
 
     def is_ours(self):
         """Tell whether we listen, and our socket is still there."""
+        return self._sock is not None and self._stands(self.path)
+
+    def _stands(self, path):
         try:
-            return self._sock is not None and _identity(self.path) == self._identity
+            return _identity(path) == self._identity
         except OSError:
             return False
 

@@ -137,6 +137,19 @@ def test_what_took_our_place_stays_at_the_end(serve, path):
     assert os.path.isfile(path)
 
 
+def test_a_socket_that_was_removed_is_made_anew_for_the_same_clients(serve, loop, path):
+    server = serve(path)
+    with connected(path) as old:
+        loop.turn()
+        os.unlink(path)
+        assert not server.is_ours()
+        server.listen_again()
+        with connected(path) as new:
+            for sock in old, new:
+                sock.sendall(b'{"do": "a"}\n')
+                assert lines(sock, loop, 1)
+
+
 def test_a_socket_on_which_nobody_answers_is_replaced(serve, loop, path):
     with socket.socket(socket.AF_UNIX) as old:
         old.bind(path)
@@ -187,7 +200,8 @@ def test_a_long_path_is_reached_by_way_of_its_directory(serve, loop, tmp_path):
 
 @pytest.mark.parametrize("line, words", [
     (b"hello", "no JSON"), (b"[1]", "an object with a word"), (b'{"do": 1}', "an object with a word"), (b"\xff\xfe", "no JSON"), (b"\0", "no JSON"), (b"[" * 60000, "no JSON"), (b"{", "no JSON"),
-    (b'{"do": "a"' + b" " * 70000 + b"}", "more than 65536 bytes")])
+    (b'{"do": "a"' + b" " * 70000 + b"}", "more than 65536 bytes")],
+    ids=["word", "array", "number", "no text", "zero", "nested", "torn", "long"])
 def test_what_is_no_request_is_answered_once_and_that_is_the_end(serve, loop, path, line, words):
     server = serve(path)
     with connected(path) as sock:
