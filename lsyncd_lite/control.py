@@ -15,6 +15,7 @@ from lsyncd_lite.system.control import Occupied, Server
 SUFFIXES = (b".conf.lua", b".conf", b".ini", b".json", b".lua")
 BREATH = 0.05       # seconds between two looks for requests, as something takes long
 PATHS_MOST = 10000  # queued paths that one answer names
+SCANNING = 600.0    # seconds that a scan may take whose findings are to be flushed
 FLUSHES_MOST = 50   # scans that are waited for, to flush what they find
 UNCLOSED = 8.0      # seconds that somebody waits for a file that was made and not closed to rest
 
@@ -34,7 +35,7 @@ class Control:
         self._is_steerable = False
         self._todo = []          # (request, Client) of those that change something
         self._waits = []         # _Wait
-        self._flushes = []       # (request, [(Watched, number)]): scans that run, of which what they find is to be flushed
+        self._flushes = []       # (request, [(Watched, number)], a time): of what scans find until then at most
         self._breath_at = 0.0    # when `breathe` has something to do
 
     # ---- the socket --------------------------------------------------------------------------
@@ -93,7 +94,7 @@ class Control:
         """When `look` or `act` has something to do, None: not before something happens."""
         if self._server is None:
             return None
-        times = [self._server.due] + [wait.due for wait in self._waits] + [0.0] * bool(self._todo)
+        times = [self._server.due] + [wait.due for wait in self._waits] + [until for _request, _looks, until in self._flushes] + [0.0] * bool(self._todo)
         return min([at for at in times if at is not None], default=None)
 
     def look(self, now):
@@ -109,9 +110,11 @@ class Control:
                 answer = self._guarded(lambda: _ACTIONS[request["do"]](self, request, client), request)
                 if answer is not None:
                     client.send(answer)
-        for flush in [flush for flush in self._flushes if all(watched.has_looked(number) for watched, number in flush[1])]:
-            self._flushes.remove(flush)
-            self._guarded(lambda: [sync.flush(now) for sync in self._chosen(flush[0])], flush[0])
+        for flush in list(self._flushes):
+            request, looks, until = flush
+            if until <= now or all(watched.has_looked(number) and not watched.is_unsettled for watched, number in looks):
+                self._flushes.remove(flush)
+                self._guarded(lambda: [sync.flush(now) for sync in self._chosen(request)], request)
         for wait in list(self._waits):
             answer = {} if wait.client.gone else self._guarded(lambda: self._look_at(wait, now), wait.request)
             if answer is not None:
@@ -212,7 +215,7 @@ class Control:
         syncs, now = self._steered(request), time.monotonic()
         looks = [(watched, watched.look_now()) for watched in self._daemon.trees(syncs)]
         looks = [(watched, number) for watched, number in looks if not watched.has_looked(number) and watched.tree is not None]
-        self._flushes = [*self._flushes[-FLUSHES_MOST:], *[(request, looks)] * bool(looks)]
+        self._flushes = [*self._flushes[-FLUSHES_MOST:], *[(request, looks, now + SCANNING)] * bool(looks)]
 
         def words(sync):
             sync.flush(now)

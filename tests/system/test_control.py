@@ -78,11 +78,10 @@ def test_flush_sends_at_once_and_wait_returns_when_it_has_arrived(daemon, cli, s
 
 
 def test_flush_takes_what_a_scan_finds(daemon, cli, src, dst):
-    daemon(sync(src, dst, name="www", delay=1000, monitor="poll", scanInterval=1000))
+    one = daemon(sync(src, dst, name="www", delay=1000, monitor="poll", scanInterval=1000))
     make(src, "a")
     assert done(cli, "flush") == ["www: its source is scanned, and what that finds is sent at once"]
-    done(cli, "wait", "-timeout", str(LIMIT))
-    assert names(dst) == {"a"}
+    one.wait_path(dst / "a", "a")
 
 
 def test_wait_has_a_limit_and_says_what_it_waits_for(daemon, cli, src, dst):
