@@ -16,7 +16,7 @@ from lsyncd_lite.paths import show, to_bytes, to_text
 from lsyncd_lite.system import log as logging, private
 from lsyncd_lite.system.pidfile import BrokenDisk, Pidfile
 from lsyncd_lite.system.sinks import is_journal
-from lsyncd_lite.system.supervisor import manager_of
+from lsyncd_lite.system.supervisor import Nobody, manager_of
 
 FAILURE = 255
 
@@ -173,6 +173,7 @@ def _run(arguments):
     if not words and not pairs:
         raise ConfigError(["nothing to do: give a configuration file, -rsync SOURCE TARGET, -rsyncssh SOURCE HOST "
                            "TARGETDIR or -direct SOURCE TARGETDIR; -help says more"])
+    manager = Nobody()
     names = {key.name for key in settings.KEYS if key.option is not None}
     overrides = {name: value for name, value in given.items() if name in names}
     try:
@@ -188,9 +189,14 @@ def _run(arguments):
         except OSError as error:
             raise ConfigError(["cannot read the configuration: %s" % reason(error)]) from None
 
+    def printed(argv):
+        """Return what a command prints that names targets; raise ValueError."""
+        from lsyncd_lite.system import printed as command
+        return command.printed(argv, manager.breathe)
+
     def load():
         """Read the configuration."""
-        config = read(lambda: configuration.load(filename, overrides, pairs))
+        config = read(lambda: configuration.load(filename, overrides, pairs, printed))
         if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process
             config.settings.nodaemon = True
         return config

@@ -50,7 +50,7 @@ class SyncConfig(SimpleNamespace):
         return self._meaning() == other._meaning()
 
     def _meaning(self):
-        return dict(vars(self), name=None, section=None, monitor=None, scanInterval=None, rules=[rule[:2] for rule in self.rules],
+        return dict(vars(self), name=None, section=None, targetsFrom=None, monitor=None, scanInterval=None, rules=[rule[:2] for rule in self.rules],
                     extra_rules=[rule[:2] for rule in self.extra_rules])
 
 
@@ -65,14 +65,15 @@ def readings(filename):
     return builder.files.readings if builder.files.is_whole else None, builder.errors, builder.warnings
 
 
-def load(filename, overrides=None, pairs=()):
+def load(filename, overrides=None, pairs=(), run=None):
     """Return the Config of a file (str, or None) with what the command line adds.
 
     overrides: {key: raw value} for settings; a "delay" there goes for every sync.
     pairs: list of (mode, {key: raw value}, words that stand for the place in messages).
-    Raises ConfigError.
+    run(argv): returns what a command (list of bytes) of targetsFrom prints (bytes), or raises ValueError; None: nothing
+    is run, and what it would name is left out. Raises ConfigError.
     """
-    builder = _Builder()
+    builder = _Builder(run)
     sections = builder.read(filename) if filename is not None else []
     for mode, values, where in pairs:
         sections.append(Section("sync", where, [Entry(key, raw, "%s: %s" % (where, key))
@@ -88,7 +89,8 @@ def load(filename, overrides=None, pairs=()):
 class _Builder:
     """Turns sections into a Config; every finding goes to `errors`."""
 
-    def __init__(self):
+    def __init__(self, run=None):
+        self._run = run
         self.errors = []
         self.warnings = []
         self.files = Files(self.errors, self.warnings)
@@ -204,7 +206,8 @@ class _Builder:
             self._targetdir(values, places)
             if values.get("maxProcesses", 1) != 1:
                 self.errors.append("%s: allowed: 1 (mode rsyncssh)" % places["maxProcesses"])
-        required = _REQUIRED.get(mode, ("source", "target"))
+        many = "host" if mode == "rsyncssh" else "target"  # one sync for each
+        required = [name for name in _REQUIRED.get(mode, ("source", "target")) if name != many or "targetsFrom" not in places]
         for name in required:
             if name not in places:
                 self.errors.append("%s: %s: is required and missing" % (section.where, name))
@@ -242,12 +245,9 @@ class _Builder:
         rules = patterns.rules(values, places, self.files)
         extra_rules = patterns.of_rsync(rsync, places, self.files)
         source = _real(to_bytes(values["source"]))[0]
-        many = "host" if mode == "rsyncssh" else "target"  # one sync for each
-        wanted = values.get(many, ("",))
-        if not wanted:
-            self.errors.append("%s: allowed: at least one %s" % (places[many], many))
+        wanted = self._wanted(many, values, places, source)
         syncs = []
-        for number, text in enumerate(wanted, 1):
+        for number, (text, where) in enumerate(wanted, 1):
             try:
                 end = (targets.over_ssh(text, values["targetdir"]) if mode == "rsyncssh"
                        else targets.as_written(text) if mode in _ANY_TARGET
@@ -256,14 +256,34 @@ class _Builder:
                     _refuse_danger(source, end, self.files.shown(places["source"], to_text(source)))
                 elif text and not text.startswith("/") and ":" not in text:
                     self.warnings.append("%s: %s is relative: commands run in / once the daemon has left the terminal; "
-                                         "write the whole path if it is one" % (places[many], self.files.shown(places[many], text)))
+                                         "write the whole path if it is one" % (where, self.files.shown(where, text)))
             except targets.Refused as error:
-                self.errors.append("%s: %s" % (places[many], self._about(error, places[many], text)))
+                self.errors.append("%s: %s" % (where, self._about(error, where, text)))
                 continue
-            name = plain["name"] if len(wanted) == 1 else "%s/%d" % (plain["name"], number)
+            name = plain["name"]
+            if "targetsFrom" in values:  # who joins or leaves gives no other another name
+                name = "%s/%s" % (name, show(text))
+            elif len(wanted) > 1:
+                name = "%s/%d" % (name, number)
             syncs.append(SyncConfig(**dict(plain, **tables, name=name, section=plain["name"], source=source, rules=rules,
                                            extra_rules=extra_rules, code=code, **end)))
         return syncs
+
+    def _wanted(self, many, values, places, source):
+        """Return [(target, or host, where it stands)] of a sync; many: the key for these."""
+        wanted = [(text, places.get(many)) for text in values.get(many, () if "targetsFrom" in values else ("",))]
+        if "targetsFrom" not in values:
+            if not wanted:
+                self.errors.append("%s: allowed: at least one %s" % (places[many], many))
+            return wanted
+        from lsyncd_lite.config import listing  # for those who have one
+        known = {text for text, _where in wanted}
+        for text, where in listing.targets(values["targetsFrom"], places["targetsFrom"], source, self.files, self._run) or ():
+            if text in known:
+                self.warnings.append("%s: %s is in %s, too: it is taken once" % (where, show(text), many))
+            else:
+                wanted.append((text, where))
+        return wanted
 
     def _commands(self, values, places):
         """Return {key: Command} of the commands among values; what they may use depends on what they are for."""
@@ -281,7 +301,7 @@ class _Builder:
                 allowed = [end + variable for end in ("o.", "d.", "") for variable in commands.OF_PATH]
             allowed = commands.OF_TUNNEL if name == "tunnel.command" else (*commands.OF_SYNC, *allowed)
             for variable in command.variables:
-                if "target" in variable and "target" not in values:
+                if "target" in variable and not {"target", "targetsFrom"}.intersection(values):
                     self.errors.append("%s: ^%s: the sync has no target" % (places[name], variable))
                 elif variable not in allowed:
                     self.errors.append("%s: ^%s has no value here; allowed: %s" % (

@@ -74,7 +74,7 @@ class Files:
     def sections(self, filename, is_literal):
         """Return the sections of a configuration (a file name, str or bytes), and of those that follow it.
 
-        is_literal(kind of section, key): tells whether a value stays as it is.
+        is_literal(kind of section, key, raw value): tells whether a value stays as it is.
         """
         main = os.fsencode(filename)
         self._read(main, False)
@@ -130,7 +130,7 @@ class Files:
         """Return a section with everything in its place; what has none is a finding, and its raw value None."""
         entries = []
         for entry in section.entries:
-            if not is_literal(section.kind, entry.key):
+            if not is_literal(section.kind, entry.key, entry.raw):
                 raw, problems, written = expansion.expand_all(entry.raw, self._variable, self._content)
                 self.errors += ["%s: %s" % (entry.where, words) for words in problems]
                 if written is not None:

@@ -46,6 +46,13 @@ def _command(raw):
     return raw
 
 
+def _listing(raw):
+    text = _command(raw).strip()
+    if not text.startswith("!") and "\n" in text or not text[text.startswith("!"):].strip():
+        raise ValueError
+    return text
+
+
 def _boolean(raw):
     return raw if isinstance(raw, bool) else _BOOLEANS[_text(raw).lower()]
 
@@ -192,6 +199,7 @@ LINES = Kind(_lines, "a list of texts (INI: one a line; JSON: an array of string
 OPTIONS = Kind(_options, "options of ssh_config(5), K=V with K of letters "
                "(INI: one a line, or ssh.options.K = V; JSON: an object, or an array of strings)", paired=True)
 COMMAND = Kind(_command, "a command: a program with its whole path and arguments, or else a text for /bin/sh, of several lines")
+LISTING = Kind(_listing, "a file name, or ! and a command")
 EXITCODES = Kind(_exitcodes, "CODE = ok, again or die, with a CODE of 0 to 255 (INI: one a line, or exitcodes.CODE = WORD; "
                  "JSON: an object, or an array of strings)", paired=True)
 PARAMS = Kind(_params, "NAME = VALUE with a NAME of letters, digits and _ (INI: one a line, or param.NAME = VALUE; JSON: an object)",
@@ -247,6 +255,8 @@ KEYS = (
         "Directory, host:dir, user@host:dir, rsync://host/module or host::module; a list mirrors to each. "
         "Mode direct: directories of this host; mode rsyncssh: the same as targetdir; "
         "modes exec and script: any text, for ^target, or none."),
+    Key("targetsFrom", "sync", LISTING, None,
+        "File of targets (mode rsyncssh: hosts), one a line, or ! and a command that prints them."),
     Key("host", "sync", LINES, None, "Host or user@host that ssh reaches; a list mirrors to each.", modes="rsyncssh"),
     Key("targetdir", "sync", FILE, None, "Directory on the host; relative to the home there, as ~/dir is.",
         modes="rsyncssh"),
@@ -422,10 +432,10 @@ def find(name, known):
     return name, None, None
 
 
-def is_command(kind, name):
-    """Tell whether a key of a section is a command, in which "$" is the shell's, or unknown."""
+def is_command(kind, name, raw):
+    """Tell whether a key of a section is a command, in which "$" is the shell's, or unknown; raw: its value, which may tell."""
     key = find(name, scope(kind))[1]
-    return key is None or key.kind is COMMAND
+    return key is None or key.kind is COMMAND or key.kind is LISTING and isinstance(raw, str) and raw.lstrip().startswith("!")
 
 
 def defaults(mode):

@@ -52,7 +52,7 @@ def _unexpanded(reading):
         return raw.replace("${", "$${") if isinstance(raw, str) else raw
 
     def unexpanded(section):
-        return section._replace(entries=[entry if settings.is_command(section.kind, entry.key) else entry._replace(raw=escaped(entry.raw))
+        return section._replace(entries=[entry if settings.is_command(section.kind, entry.key, entry.raw) else entry._replace(raw=escaped(entry.raw))
                                          for entry in section.entries])
     return unexpanded if reading.is_literal else lambda section: section
 

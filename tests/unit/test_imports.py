@@ -17,7 +17,7 @@ ORDER = [["__init__"], ["errors", "paths"], ["aside"], ["trust"], ["lua"], ["con
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 FOLDERS = {  # top down; a module imports only from above
     "lua": ["values", "arithmetic", "pattern", "arguments", "format", "strings", "tables", "numbers", "library", "lexer", "mistakes", "tree", "expressions", "parser", "closures", "compiler", "evaluator"],
-    "config": ["section", "crontab", "settings", "options", "targets", "commands", "scripts", "ini", "json", "older", "inherit", "lua", "expansion", "files", "patterns", "config", "comments", "writer"],
+    "config": ["section", "crontab", "settings", "options", "targets", "commands", "scripts", "ini", "json", "older", "inherit", "lua", "expansion", "files", "patterns", "listing", "config", "comments", "writer"],
     "mirror": ["change", "filters", "queue", "moves", "job", "account", "ssh", "needs", "rsync", "rsyncssh", "direct", "schedule", "tally", "pair", "tunnel", "sync", "events", "eventsync", "exec", "script"],
     "watch": ["inotify", "instances", "filesystems", "limits", "scan", "tops", "tree", "polled", "choice"],
 }

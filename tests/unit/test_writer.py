@@ -21,6 +21,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NAME", "# v  w")
     (tmp_path / "rules.txt").write_text("+ a\n- b\n")
+    (tmp_path / "hosts.txt").write_text("h9\n")
     (tmp_path / "s.py").write_text("def on_create(event):\n    pass\n")
     return tmp_path
 
@@ -91,6 +92,8 @@ class Generator:
             return self.texts(self.random.choice(["+ ", "- "]))
         if key.kind is settings.COMMAND:
             return self.script()
+        if key.kind is settings.LISTING:
+            return self.random.choice(["hosts.txt", self.random.choice(["!", " ! ", "\n!"]) + self.script()])
         if key.kind is settings.CRONTAB:
             return self.random.choice([["0 30 2 * * mon-fri"], "0 0 3 * * *\n0 1 3 * * *", []])
         if key.kind.paired:
