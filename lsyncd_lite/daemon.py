@@ -121,7 +121,7 @@ class Daemon:
         if self._may_start():
             for sync in self._startable():
                 due = sync.next_deadline()
-                gate = self._jobs.gate(sync, self._syncs, now) if due is not None and due <= now else None
+                gate = self._gate(sync, now) if due is not None and due <= now else None
                 times.append(due if gate is None else gate)
         if self._has_schedule:
             times += [sync.schedule.next_due(now, time.time()) for sync in self._syncs]
@@ -141,6 +141,16 @@ class Daemon:
     def _may_start(self):
         limit = self._config.settings.maxProcesses
         return not self._killed and (limit is None or self._jobs.active < limit)
+
+    def _gate(self, sync, now):
+        """Return when to look again whether a job of a sync that is due may start, infinity: when another has ended; None: it may."""
+        most = self._config.settings.maxInit
+        sync.awaits = None
+        if most is not None and sync.starting and not sync.running and most <= sum(
+                other.starting and not all(job.stuck for job in other.running) for other in self._syncs):
+            sync.awaits = "maxInit = %d" % most
+            return float("inf")
+        return self._jobs.gate(sync, self._syncs, now)
 
     def _reap(self):
         ended = self._jobs.reap()
@@ -213,7 +223,7 @@ class Daemon:
         now = time.monotonic()
         for sync in self._startable():
             due = sync.next_deadline()
-            while due is not None and due <= now and self._may_start() and self._jobs.gate(sync, self._syncs, now) is None:
+            while due is not None and due <= now and self._may_start() and self._gate(sync, now) is None:
                 self._changed = True
                 if not self._start_job(sync, now):
                     break  # nothing has come of it yet: others may

@@ -68,6 +68,8 @@ class Jobs:
                 argv = self._tunnels.enter(sync, job)
         except ValueError as error:
             return [os.fsencode(str(error))]
+        before = needs.gentle(sync.config) if job.purpose not in (HOOK, GATE) else {}  # these may start what is to stay
+        argv = [*(word for name, options in before.items() for word in (name, *options)), *argv]
         if self._log.shows("Exec"):
             words = discreet(argv, secrets_of(sync.config))
             words = [word if len(word) <= WORD_LONGEST else word[:WORD_LONGEST] + b"..." for word in words]
@@ -78,13 +80,17 @@ class Jobs:
         try:
             if not sync.config.local:
                 self._sockets.prepare()
+            lacking = next((name for name in [*before, job.argv[0]] if program.find(name) is None), None) if before else None
+            if lacking is not None:  # none of them says so as well
+                self._leave(job)
+                return [os.fsencode(needs.missing(lacking, sync.config))]
             self._children.spawn((sync, job), argv, job.stdin, job.environ, account=job.account)
         except OSError as error:
             self._leave(job)
-            words = "cannot run %s: %s" % (show(job.argv[0]), reason(error))
+            words = "cannot run %s: %s" % (show(argv[0]), reason(error))
             if error.errno == errno.ENOENT:
-                is_there = program.find(job.argv[0]) is not None
-                words = words + ", which it needs" if is_there else needs.missing(job.argv[0], sync.config)
+                is_there = program.find(argv[0]) is not None
+                words = words + ", which it needs" if is_there else needs.missing(argv[0], sync.config)
             return [os.fsencode(words)]
         return None
 

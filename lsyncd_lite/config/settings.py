@@ -175,6 +175,13 @@ FACILITIES = tuple("kern user mail daemon auth syslog lpr news uucp cron authpri
                    "local0 local1 local2 local3 local4 local5 local6 local7".split())
 
 
+def _ionice(raw):
+    text = _text(raw)
+    if not re.fullmatch("idle|best-effort(:[0-7])?", text):
+        raise ValueError
+    return text
+
+
 def _facility(raw):
     name = _text(raw)
     if name.isdigit() and int(name) < 24 or name in FACILITIES:
@@ -206,6 +213,7 @@ PARAMS = Kind(_params, "NAME = VALUE with a NAME of letters, digits and _ (INI: 
               paired=True)
 DELETE = Kind(_delete, "yes, no, startup or running (true is yes, false no)", ("yes", "no", "startup", "running"))
 FACILITY = Kind(_facility, "one of: " + ", ".join(FACILITIES) + ", or a number below 24", FACILITIES)
+IONICE = Kind(_ionice, "idle, best-effort, or best-effort:N with an N of 0 to 7", ("idle", "best-effort"))
 MODE = Kind(_mode, "one of: " + ", ".join(MODES), MODES)
 
 KEYS = (
@@ -225,6 +233,7 @@ KEYS = (
     Key("inotifyMode", "settings", _choice("CloseWrite", "Modify", "CloseWrite or Modify"), "CloseWrite",
         "Which writes count as a change: when the file is closed, each write, or both."),
     Key("maxProcesses", "settings", _whole(1), None, "Child processes at one time, over all syncs."),
+    Key("maxInit", "settings", _whole(1), None, "Syncs that may be at their first full sync at one time (default: all)."),
     Key("shutdownTimeout", "settings", SECONDS, 60.0,
         "Seconds that pending changes and running children get after TERM before they are ended."),
     Key("stateDir", "settings", FILE, None,
@@ -247,6 +256,8 @@ KEYS = (
         "Seconds between two scans of what is polled, or of what there are not enough inotify watches for."),
     Key("jobTimeout", "settings sync", SPAN, None,
         "End a job that has neither printed nor moved anything for this many seconds, and try again (default: never)."),
+    Key("nice", "settings sync", _whole(-20, 19), None, "What is added to the niceness of the processes that mirror: 19 lets all others go first."),
+    Key("ionice", "settings sync", IONICE, None, "Class of the processes that mirror where they wait for disks."),
     # ---- sync --------------------------------------------------------------------------------
     Key("name", "sync", TEXT, None, "Name of the sync in log and status (INI: the word in [sync NAME])."),
     Key("mode", "sync", MODE, "rsync", "How changes travel."),

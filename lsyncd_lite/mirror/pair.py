@@ -62,6 +62,7 @@ class Pair:
     guarded = None        # why a job that would delete too much does not run, in words
     degraded = None       # why changes are noticed late, in words
     paused = False        # nothing starts: somebody wants that
+    awaits = None         # what has to end before its first full sync, in words
 
     def __init__(self, config, mode, now, wall, jitter, insist=False, onepass=False):
         self.config = config

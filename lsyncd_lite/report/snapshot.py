@@ -64,6 +64,7 @@ def of_sync(sync, now, history=None, points=False):
         "held": sync.guarded,              # what maxDelete holds, in words
         "lacks": sync.lacks if sync.absent else None,
         "degraded": sync.degraded,
+        "awaits": sync.awaits,             # what has to end before its first full sync, in words
         "owed": sync.owed,                 # names that onBatch.after was told in vain
         "jobs": {verdict.value: count for verdict, count in tally.jobs.items()},
         "seconds": tally.seconds,

@@ -28,6 +28,8 @@ def render(syncs, watched, now, wall, polled=0):
         lines.append("Last success: %s" % _date(sync.last_success))
         if sync.next_try is not None:
             lines.append("Next try: in %d s" % max(0, sync.next_try - now))
+        if sync.awaits is not None:
+            lines.append("Awaits: %s" % sync.awaits)
         if sync.degraded is not None:
             lines.append("Degraded: %s" % sync.degraded)
         if sync.absent:

@@ -16,7 +16,7 @@ DATE = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(WALL - 60))
 
 
 def sync(name="www", source=b"/src", target=b"host:/dst/", **more):
-    facts = dict(pending=0, in_flight=0, oldest=None, last_success=None, next_try=None, last_error=None, failing_since=None, owed=0, degraded=None, absent=False, lacks=None, guarded=None, state=State.IDLE)
+    facts = dict(pending=0, in_flight=0, oldest=None, last_success=None, next_try=None, last_error=None, failing_since=None, owed=0, awaits=None, degraded=None, absent=False, lacks=None, guarded=None, state=State.IDLE)
     return SimpleNamespace(config=SimpleNamespace(name=name, source=source, target=target), **{**facts, **more})
 
 

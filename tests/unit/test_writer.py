@@ -103,7 +103,7 @@ class Generator:
             return self.random.choice([lambda: dict(items), lambda: ["%s=%s" % pair for pair in items]])()
         if key.kind is settings.LINES:
             return self.texts()
-        pool = [True, False, "yes", "Off", "1", 1, 5, 2.5, "7", "0.25", "007", 1.0, "auto", "poll", "exit", "again", "CloseWrite or Modify", "local3", "pool", "::1", "startup", "running", "false", 1e-07,
+        pool = [True, False, "yes", "Off", "1", 1, 5, 2.5, "7", "0.25", "007", 1.0, "auto", "poll", "exit", "again", "CloseWrite or Modify", "local3", "idle", "pool", "::1", "startup", "running", "false", 1e-07,
                 self.text(), self.text(), self.text(), "\0"]
         self.random.shuffle(pool)
         for raw in pool:
