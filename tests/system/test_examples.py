@@ -60,13 +60,13 @@ def example(daemon, tmp_path):
 
 
 def test_every_example_explains_itself_and_is_run_here():
-    here = Path(__file__).read_text()
+    here, cascade = Path(__file__).read_text(), Path(__file__).with_name("test_cascade.py").read_text()
     for path in EXAMPLES.iterdir():
         assert path.suffix in (".ini", ".py") and path.with_suffix(".ini").exists()
         if path.suffix == ".ini":
             lines = path.read_text().splitlines()
             assert [line.startswith("# ") for line in lines[:4]] == [True] * 3 + [False], path
-            assert 'example("%s"' % path.stem in here, path
+            assert 'example("%s"' % path.stem in here or '"%s"' % path.name in cascade, path
 
 
 def test_echo_tells_all_that_happens(example, src):

@@ -133,7 +133,7 @@ def test_the_examples_of_the_manual_are_configurations(language, text, here, mon
     (script,) = manpage.examples(PROSE["man/lsyncd-lite.conf.5"], "python")
     (here / "load.py").write_text(script)
     config = load(text.replace("/etc/lsyncd-lite/", "%s/" % here).replace("/etc/hostname", "hostname"))
-    assert config.syncs and config.warnings == []
+    assert (config.syncs or "targetsFrom = !" in text) and config.warnings == []  # nothing is run here
 
 
 def test_there_is_an_example_of_every_mode():
