@@ -840,12 +840,13 @@ def test_every_configuration_of_the_readme_is_taken(monkeypatch, tmp_path):
     for name, value in (("LSYNCD_DELAY", "3"), ("CREDENTIALS_DIRECTORY", "/run/credentials/x")):
         monkeypatch.setenv(name, value)
     (tmp_path / "targets").write_text("web2:/srv/www\n")
+    (tmp_path / "webservers").write_text("web2\n")
     (tmp_path / "hostname").write_text("web1\n")
     with open(os.path.join(os.path.dirname(__file__), "..", "..", "README.md"), encoding="utf-8") as file:
         blocks = re.findall(r"```(?:ini|json)\n(.*?)```", file.read(), re.S)
     assert len(blocks) == 8
     for block in blocks:
-        assert load(block.replace("/etc/lsyncd-lite/targets", "targets").replace("/etc/hostname", "hostname")).syncs
+        assert load(re.sub("/etc/lsyncd-lite/(targets|webservers)", r"\1", block).replace("/etc/hostname", "hostname")).syncs
 
 
 # ---- who else could change what we read --------------------------------------------------------

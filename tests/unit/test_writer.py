@@ -204,6 +204,8 @@ def test_what_is_in_the_tree_is_the_same_after_a_conversion(name, here, monkeypa
     for variable in set(re.findall(r"\$\{(\w+)\}", CONFIGURATIONS[name])):
         monkeypatch.setenv(variable, VARIABLES.get(variable, "3"))
     (here / "targets").write_text("web2:/srv/www\nweb3:/srv/www\n")
+    for hosts in ("webservers", "leaves"):
+        (here / hosts).write_text("web2\nweb3\n")
     for path in (ROOT / "contrib/examples").glob("*.py"):
         (here / path.name).write_bytes(path.read_bytes())
     text = re.sub(r"/etc/lsyncd-lite/|/usr/share/doc/lsyncd-lite/examples/", "%s/" % here, CONFIGURATIONS[name])
