@@ -65,7 +65,8 @@ JSON = r"""{"settings": {"logfile": "/tmp/l.log", "delay": 1.5, "statusInterval"
            "rsync": {"archive": true, "bwlimit": 100, "_extra": ["--stats"]}, "onBatch": {"before": "true\n;;\n  x"}},
           {"mode": "exec", "source": "/srv/x", "onStartup": "true", "onCreate": "echo ^path", "exitcodes": {"1": "again"}, "crontab": ["0 0 * * * *"]},
           {"mode": "rsyncssh", "source": "/srv", "host": "h", "targetdir": "~/x", "ssh": {"options": {"User": "me"}, "port": 22}},
-          {"source": "/srv/c", "target": "rsync://h:^localport/c", "tunnel": {"command": "ssh -L ^localport:h:873 h", "retryDelay": 1, "localhost": "::1"}}]}"""
+          {"source": "/srv/c", "target": "rsync://h:^localport/c", "tunnel": {"command": "ssh -L ^localport:h:873 h", "retryDelay": 1, "localhost": "::1"}},
+          {"source": "/srv/y", "target": "web0:/y", "targetsFrom": "!inventory ^source \"${ENV}\" | sort", "nice": 10, "ionice": "idle"}]}"""
 
 # What breaks readers: brackets of all kinds, ends, what is huge, endless or not text.
 HOSTILE = [b"{", b"}", b"[[", b"]]", b"[=[", b"--[[", b"--", b"(", b")", b"end", b"do", b"then", b"=", b"==", b"~=", b",", b";", b"..", b"...", b"\"", b"'", b"\\", b"\0", b"\xff", b"\xe2\x80\x9c",
@@ -73,7 +74,7 @@ HOSTILE = [b"{", b"}", b"[[", b"]]", b"[=[", b"--[[", b"--", b"(", b")", b"end",
            b"nil", b"true", b"1e999", b"-1", b"0x7fffffffffffffff", b"9" * 400, b"1 // 0", b"0/0", b"2^1024", b"while true do end", b"for i = 1, 1e18 do end", b"repeat until nil", b"function() return 1 end",
            b"local function f() return f() end f()", b"local s = 'x' while 1 do s = s .. s end", b"('x'):rep(1e9)", b"('a'):rep(9999):find('.-.-.-.-b')", b"os.execute('touch /tmp/x')", b"io.popen('id')", b"require 'x'",
            b"default.rsync", b"sync", b"settings", b"sync{", b"settings{", b"goto x", b"::x::", b"&", b"~", b"string.rep", b"setmetatable({}, {})", b"table.concat({{}})", b"#nil", b"excludeFrom = \"/dev/zero\"",
-           b"source = \"/\"", b"target = \"/srv/www/..\"", b"mode = script\nscript = /dev/zero\n", b"onCreate = function() end", b"null", b"NaN", b"1e400", b"\\ud800", b"\"a\": {\"a\": ", b"{" * 300, b"[" * 3000, b"(" * 3000, b"not " * 3000]
+           b"source = \"/\"", b"target = \"/srv/www/..\"", b"targetsFrom = \"!touch /tmp/x\"", b"\ntargetsFrom = !touch /tmp/x\n", b"targetsFrom = \"/etc/hostname\"", b"\"!", b"mode = script\nscript = /dev/zero\n", b"onCreate = function() end", b"null", b"NaN", b"1e400", b"\\ud800", b"\"a\": {\"a\": ", b"{" * 300, b"[" * 3000, b"(" * 3000, b"not " * 3000]
 
 
 LITERALS = [b"0", b"1", b"-1", b"2.5", b"1e3", b"99999999999999999999", b"true", b"false", b"{}", b"[]", b"nil", b"null", b"x", b"hosts", b"{1}", b"[1]", b"[\"x\", 1]", b"{\"x\"}", b"{\"x\": 1}", b"{x = {}}",
