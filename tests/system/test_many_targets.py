@@ -153,10 +153,19 @@ def test_onepass_and_the_end_take_turns_too(tmp_path, src, daemon, cli, rsync):
 
 # ---- nice, ionice --------------------------------------------------------------------------------
 
-def _classes(pid):
-    """Return (niceness, I/O class) of a process."""
-    said = subprocess.run(["ionice", "-p", str(pid)], stdout=subprocess.PIPE, universal_newlines=True).stdout.strip()
-    return int(_stat(pid)[16]), said
+def _below(daemon):
+    """Return [(niceness, I/O class)] of what runs below a daemon, but for connections that it keeps: they began earlier."""
+    found = []
+    for pid in descendants(daemon):
+        try:
+            is_kept = "[mux]" in Path("/proc", str(pid), "cmdline").read_text()
+            said = subprocess.run(["ionice", "-p", str(pid)], stdout=subprocess.PIPE, universal_newlines=True).stdout.strip()
+            fields = _stat(pid)
+        except OSError:
+            continue  # it has ended meanwhile
+        if not is_kept and fields[0] != "Z":
+            found.append((int(fields[16]), said))
+    return found
 
 
 needs_ionice = pytest.mark.skipif(not shutil.which("ionice"), reason="ionice is not installed")
@@ -193,7 +202,7 @@ def test_all_that_mirrors_is_gentle_and_the_daemon_and_hooks_are_not(way, kind, 
     binary.hold(after=True)
     make(src, "b")
     running.wait(binary.held, lambda: "a job; held %d; %s" % (binary.held(), processes(tmp_path)), 10)
-    found = [_classes(one) for one in descendants(pid) if "[mux]" not in Path("/proc", str(one), "cmdline").read_text()]
+    found = _below(pid)
     assert len(found) >= 1 and set(found) == {(_OWN + 7, "best-effort: prio 6")}, found
     binary.release()
     running.wait_path(dst / "b")
@@ -208,7 +217,7 @@ def test_all_that_mirrors_is_gentle_and_the_daemon_and_hooks_are_not(way, kind, 
         path.unlink()
     make(src, "c")
     running.wait(binary.held, lambda: "a job; held %d; %s" % (binary.held(), processes(tmp_path)), 10)
-    found = [_classes(one) for one in descendants(pid) if "[mux]" not in Path("/proc", str(one), "cmdline").read_text()]
+    found = _below(pid)
     assert set(found) == {(_OWN + 3, "idle")}, found
     binary.release()
     running.wait_path(dst / "c")

@@ -26,6 +26,18 @@ def test_what_a_sync_needs(keys, environ, names):
     assert needs.programs(config(**keys), environ) == names
 
 
+@pytest.mark.parametrize("keys, words", [
+    ({}, b""), ({"nice": 0}, b"nice -n 0"), ({"nice": -5}, b"nice -n -5"), ({"ionice": "idle"}, b"ionice -c 3"),
+    ({"ionice": "best-effort"}, b"ionice -c 2 -n 4"), ({"ionice": "best-effort:7", "nice": 19}, b"nice -n 19 ionice -c 2 -n 7")])
+def test_what_makes_it_gentle_and_is_needed_then(keys, words):
+    for mode in (LOCAL, SSH, dict(LOCAL, mode="exec")):
+        wanted = config(**dict(mode, **keys))
+        found = needs.gentle(wanted)
+        assert b" ".join(word for name, options in found.items() for word in (name, *options)) == words
+        assert needs.programs(wanted, {})[:len(found)] == list(found)
+    assert needs.missing(b"ionice", config(**LOCAL)) == "there is no program ionice (install util-linux, or set no ionice)"
+
+
 @pytest.mark.parametrize("keys, name, words", [
     (LOCAL, b"rsync", "there is no program rsync (install it, or use mode = direct)"), (REMOTE, b"rsync", "there is no program rsync (install it)"),
     (SSH, b"rsync", "there is no program rsync (install it)"), (SSH, b"ssh", "there is no program ssh (install the client of OpenSSH)"),
