@@ -11,7 +11,7 @@ import time
 
 from lsyncd_lite.errors import reason
 from lsyncd_lite.mirror import needs
-from lsyncd_lite.mirror.job import BATCH, CHECK, FULL, GATE, HOOK, PROBE, REMOVAL, Job
+from lsyncd_lite.mirror.job import BATCH, CHECK, FULL, GATE as ASKING, HOOK, PROBE, REMOVAL, Job
 from lsyncd_lite.mirror.rsync import ANSWERED, DETAIL
 from lsyncd_lite.paths import show, shown
 from lsyncd_lite.report.discretion import discreet, secrets_of
@@ -64,11 +64,11 @@ class Jobs:
         """Start a job of a sync; return None, or words (list of bytes) where that cannot be done."""
         argv = job.argv
         try:
-            if sync.tunnels is not None and job.purpose not in (HOOK, GATE):
+            if sync.tunnels is not None and job.purpose not in (HOOK, ASKING):
                 argv = self._tunnels.enter(sync, job)
         except ValueError as error:
             return [os.fsencode(str(error))]
-        before = needs.gentle(sync.config) if job.purpose not in (HOOK, GATE) else {}  # these may start what is to stay
+        before = needs.gentle(sync.config) if job.purpose not in (HOOK, ASKING) else {}  # these may start what is to stay
         argv = [*(word for name, options in before.items() for word in (name, *options)), *argv]
         if self._log.shows("Exec"):
             words = discreet(argv, secrets_of(sync.config))

@@ -220,7 +220,7 @@ class _Builder:
         code = self._code(values, places) if mode == "script" else None
         if mode == "rsync":
             self._tunnel(values, places, actions.get("tunnel.command"))
-        if any(name not in values for name in required):
+        if any(name not in values for name in [*required, *({"targetsFrom"} & places.keys())]):
             return []
         flat = dict(settings.defaults(mode), **values)
         flat.update(actions)

@@ -108,8 +108,8 @@ def test_a_file_that_others_can_change_is_refused_to_root():
 
 @pytest.mark.parametrize("text", ["!", "!  ", "a\n  b"])
 def test_what_is_neither_a_file_nor_a_command_is_refused(text):
-    line, = refused(HEAD + "targetsFrom = %s\n" % text)
-    assert line.endswith("allowed: a file name, or ! and a command")
+    line, = refused("[sync www]\nsource = .\ntargetsFrom = %s\n" % text)  # where no target at all would be this directory
+    assert line.startswith("c.conf:3: targetsFrom: ") and line.endswith("allowed: a file name, or ! and a command")
 
 
 class Runs:
