@@ -316,6 +316,8 @@ class _Builder:
             if any(port in text and targets.is_remote(text) for text in ends):
                 self.errors.append("%s: %s has no value: the sync has no tunnel.command" % (places["target"], port))
             self.warnings += ["%s: means nothing without tunnel.command" % where for name, where in places.items() if name.startswith("tunnel.")]
+        elif "targetsFrom" in places:
+            self.errors.append("%s: stands beside targetsFrom, whose targets no tunnel leads to; allowed: one of them" % places["tunnel.command"])
         if command is None:
             return
         takes, parallel = "localport" in command.variables, values.get("tunnel.parallel", 1)

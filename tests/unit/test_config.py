@@ -844,7 +844,7 @@ def test_every_configuration_of_the_readme_is_taken(monkeypatch, tmp_path):
     (tmp_path / "hostname").write_text("web1\n")
     with open(os.path.join(os.path.dirname(__file__), "..", "..", "README.md"), encoding="utf-8") as file:
         blocks = re.findall(r"```(?:ini|json)\n(.*?)```", file.read(), re.S)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     for block in blocks:
         assert load(re.sub("/etc/lsyncd-lite/(targets|webservers)", r"\1", block).replace("/etc/hostname", "hostname")).syncs
 

@@ -112,6 +112,12 @@ def test_what_is_neither_a_file_nor_a_command_is_refused(text):
     assert line.startswith("c.conf:3: targetsFrom: ") and line.endswith("allowed: a file name, or ! and a command")
 
 
+def test_no_tunnel_leads_to_them():
+    write("rsync://localhost:^localport/x\n")
+    assert refused(HEAD + "targetsFrom = hosts\ntunnel.command = ssh -N -o ExitOnForwardFailure=yes -L ^localport:localhost:873 h\n") == [
+        "c.conf:4: tunnel.command: stands beside targetsFrom, whose targets no tunnel leads to; allowed: one of them"]
+
+
 class Runs:
     """Takes commands, and says what they print."""
 
