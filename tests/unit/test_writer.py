@@ -161,7 +161,7 @@ def keys_of(data):
 @pytest.mark.parametrize("is_literal", [False, True])
 def test_what_is_written_means_the_same(is_literal):
     valid, seen = 0, set()
-    for seed in range(260):
+    for seed in range(340):
         data = Generator(seed, is_literal).configuration()
         reading = of(data)._replace(is_literal=is_literal)
         try:
