@@ -533,9 +533,8 @@ class Daemon:
                     self._broken.add(what)
                     self._log("Error", "cannot write the %s file %s: %s" % (what, show(path), reason(error)))
 
-    def _write_status(self, path, now):
-        trees = [watched.tree for watched in self._trees if watched.tree is not None]
-        status.write(path, status.render(self.syncs, sum(tree.watched for tree in trees), now, time.time(), sum(tree.polled for tree in trees)))
+    def _write_status(self, path, _now):
+        status.write(path, status.render(self.snapshot(self.syncs)))
 
     def _write_metrics(self, path, _now):
         from lsyncd_lite.report import metrics

@@ -3,14 +3,19 @@
 import os
 import time
 
+from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
 from lsyncd_lite.errors import ConfigError, Fatal
 from lsyncd_lite.paths import show, to_bytes
+from lsyncd_lite.report import screen, status, table
 from lsyncd_lite.system import ask
 
 FAILURE, LATE = 255, 1
-PATHS = 100     # queued paths of a sync that status -v names
-STARTING = 3600.0  # seconds that a daemon may take until it can be steered, once it has said that it is starting
+NOT_RUNNING = 3       # of status: nobody answers (as systemctl(1) has it)
+CONFIGURATION = b"/etc/lsyncd-lite/%s.conf"
+PATHS = 100           # queued paths of a sync that status -v names
+STARTING = 3600.0     # seconds that a daemon may take until it can be steered, once it has said that it is starting
+WATCH_PATIENCE = 5.0  # seconds for an answer that is asked for again and again
 
 
 def run(command, sync, given, say):
@@ -50,21 +55,28 @@ def daemons(given):
                 troubles.append(str(error))
     if alive:
         return alive
-    raise Fatal("no lsyncd-lite %s%s: looked for %s%s" % (
+    raise ask.Unreachable("no lsyncd-lite %s%s: looked for %s%s" % (
         "runs" if wanted is None else "called %s runs" % show(wanted), "" if not troubles else " that answers",
         ", ".join(show(os.path.join(name, b"*.sock")) for name in ask.directories(os.environb)), "".join("; " + words for words in troubles)))
 
 
-def snapshots(sync, given, **request):
-    """Return the snapshots (non-empty list of dicts) of all daemons that are meant: with a sync, of those that have it. Raises Fatal."""
+def snapshots(sync, given, tell=lambda words: None, timeout=ask.PATIENCE, **request):
+    """Return the snapshots (non-empty list of dicts) of all daemons that are meant: with a sync, of those that have it. Raises Fatal.
+
+    tell(words): told why one of several does not answer; timeout: seconds for each.
+    """
     found, errors = [], []
     for path in daemons(given):
         try:
-            found.append(_clean(ask.ask(path, dict(request, do="status", sync=sync))["snapshot"]))
+            found.append(_clean(ask.ask(path, dict(request, do="status", sync=sync), timeout)["snapshot"]))
         except Fatal as error:
-            errors.append(_clean(str(error)))
+            errors.append(error)
+    words = [_clean(str(error)) for error in errors]
     if not found:
-        raise Fatal("; ".join(errors))
+        raise (ask.Unreachable if all(isinstance(error, ask.Unreachable) for error in errors) else Fatal)("; ".join(words))
+    for error in errors:
+        if isinstance(error, ask.Unreachable):  # others have no such sync
+            tell(_clean(str(error)))
     return found
 
 
@@ -99,12 +111,76 @@ def _name(path):
     return show(os.path.basename(path)[:-len(b".sock")])
 
 
+def of_file(path, sync, interval=0.0, is_left=False):
+    """Return the snapshot of a status file (bytes), with a sync of that only; see status.read. Raises Fatal."""
+    shot = status.read(os.path.abspath(path), interval, is_left)
+    if sync not in (None, "all"):
+        wanted = show(sync)
+        chosen = [facts for facts in shot["syncs"] if wanted in (facts["name"], facts["section"])]
+        if not chosen:
+            raise Fatal("there is no sync %s in %s; there are: %s" % (
+                wanted, show(path), ", ".join(facts["name"] for facts in shot["syncs"][:100]) or "none"))
+        shot["syncs"] = chosen
+    return shot
+
+
+def left_behind(given, sync):
+    """Return the snapshot in the status file of a daemon that does not answer, or None where none is known.
+
+    given: {option: value}, of which -socket counts: a name, as that of the configuration.
+    """
+    name = given.get("socket", "lsyncd-lite")
+    if "/" in name:
+        return None
+    try:
+        wanted = configuration.load(CONFIGURATION % to_bytes(name)).settings
+        return None if wanted.statusFile is None else of_file(wanted.statusFile, sync, wanted.statusInterval, True)
+    except (ConfigError, Fatal, OSError):
+        return None  # that nobody answers is what matters
+
+
 # ---- what is done --------------------------------------------------------------------------------
 
 def _status(_command, sync, given, say):
     import json
-    found = snapshots(sync, given, **{"paths": PATHS} if "v" in given else {})
-    return say(json.dumps(found[0] if len(found) == 1 else found, indent=1))
+    if "watch" in given:
+        return _watch(sync, given)
+    code, request = 0, {"paths": PATHS} if "v" in given else {}
+    if "s" in given:
+        found = [of_file(to_bytes(given["s"]), sync)]
+    else:
+        try:
+            found = snapshots(sync, given, lambda words: say(words, 2), **request)
+        except ask.Unreachable:
+            shot = left_behind(given, sync)
+            if shot is None:
+                raise
+            code, found = NOT_RUNNING, [shot]
+    if "json" in given:
+        say(json.dumps(found[0] if len(found) == 1 else found, indent=1))
+    else:
+        say(_tables(found, screen.columns(), "v" in given)[:-1])
+    return code
+
+
+def _tables(found, width, has_paths):
+    """Return what people see of snapshots."""
+    return "\n".join(table.render(shot, width, screen.has_colours(), has_paths, screen.is_ascii()) for shot in found)
+
+
+def _watch(sync, given):
+    """Show the status again and again."""
+    for name in ("json", "html"):
+        if name in given:
+            raise ConfigError(["option -watch: not with -%s" % name])
+    words = screen.lacks()
+    if words is not None:
+        raise ConfigError(["option -watch: %s" % words])
+    request = {"paths": PATHS} if "v" in given else {}
+
+    def fetch():
+        return [of_file(to_bytes(given["s"]), sync)] if "s" in given else snapshots(sync, given, timeout=WATCH_PATIENCE, **request)
+    return screen.watch(fetch, lambda found, width: _tables(found, width, "v" in given))
 
 
 def _steer(command, sync, given, say):

@@ -32,13 +32,41 @@ _QUITS = ("q", "Q", "\x03", "\x04")
 _ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 
 
-def watch(fetch, render, has_colours):
+def lacks():
+    """Return why nothing can be shown again and again, in words; None: it can."""
+    if not os.isatty(1):
+        return "the standard output is no terminal"
+    return "TERM=%s knows no more than lines" % os.environ.get("TERM", "") if _is_dumb() else None
+
+
+def columns():
+    """Return how wide the terminal is; None: there is none."""
+    import shutil
+    return shutil.get_terminal_size().columns if os.isatty(1) else None
+
+
+def has_colours():
+    """Tell whether colours are shown (https://no-color.org)."""
+    return os.isatty(1) and not _is_dumb() and not os.environ.get("NO_COLOR")
+
+
+def is_ascii():
+    """Tell whether the locale knows nothing but ASCII, or something that we do not write (locale(7))."""
+    locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
+    return re.search("(?i)utf-?8", locale) is None
+
+
+def _is_dumb():
+    return os.environ.get("TERM", "") in ("", "dumb")
+
+
+def watch(fetch, render):
     """Show render(what fetch() returns, columns) (str) once a second, until q is typed or a signal comes; return the exit status.
 
     fetch: may raise Fatal, which is shown then, and asked again; it is called in a thread of its own. The standard output is a
     terminal; keys are those of the standard input, if that is one, too. Raises Fatal where the first fetch does.
     """
-    return _Screen(fetch, render, has_colours).run()
+    return _Screen(fetch, render, has_colours()).run()
 
 
 class _Screen:

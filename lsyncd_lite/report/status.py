@@ -54,7 +54,7 @@ _OF_SYNC = (
     ("State", "state", _WORDS), ("In flight", "in_flight", _COUNT), ("Oldest pending", "oldest", _AGE), ("Last success", "last_success", _DATE),
     ("Next try", "next_try", _WAIT), ("Degraded", "degraded", _WORDS), ("Waiting for", "lacks", _WORDS),
     ("Not told to onBatch.after", "owed", _NAMES), ("Failing since", "failing_since", _DATE), ("Last error", "last_error", _WORDS),
-    ("Held", "held", _WORDS), ("Paused", "paused", _YES), ("Mode", "mode", _WORDS), ("Lag", "lag", _LAG), ("Rate", "rate", _RATE),
+    ("Held", "held", _WORDS), ("Awaits", "awaits", _WORDS), ("Paused", "paused", _YES), ("Mode", "mode", _WORDS), ("Lag", "lag", _LAG), ("Rate", "rate", _RATE),
     ("Progress", "progress", (_numbers, _numbers_of)), ("Canary", "canary file", _WORDS), ("Canary took", "canary lag", _LAG),
     ("Canary on its way", "canary age", _LAG), ("Canary trouble", "canary trouble", _WORDS), ("Canary is late", "canary late", _YES),
 )
@@ -64,7 +64,7 @@ _ENDS = ("name", "source", "target", "section")  # told apart by lines of their 
 _OF_DAEMON = (
     ("Version", "version", _WORDS), ("Pid", "pid", _COUNT), ("Started", "started", _DATE), ("Configuration", "configuration", _WORDS),
     ("Refused", "refused", _WORDS), ("Stopping", "stopping", _WORDS), ("Watches allowed", "watches_limit", _COUNT),
-    ("Overflows", "overflows", _COUNT), ("Memory", "memory", _COUNT), ("Clock", "at", ("{:.0f}".format, float)),
+    ("Overflows", "overflows", _COUNT), ("Memory", "memory", _COUNT), ("Clock", "at", ((lambda at: "%d" % at), float)),
 )
 _LABELS_OF_SYNC = {label: row for label, *row in _OF_SYNC + tuple((key.capitalize(), key, _WORDS) for key in _ENDS)}
 _LABELS_OF_DAEMON = {label: row for label, *row in _OF_DAEMON}
@@ -72,7 +72,7 @@ _DATES = {key for _label, key, kind in _OF_SYNC + _OF_DAEMON if kind is _DATE}
 
 # What a file does not tell of a sync.
 _UNTOLD = {**dict.fromkeys(("name", "section", "mode", "source", "target", "state", "oldest", "last_success", "lag", "rate", "failing_since", "last_error",
-                            "next_try", "held", "lacks", "degraded", "jobs", "seconds", "retries", "bytes", "files", "progress", "canary")),
+                            "next_try", "held", "lacks", "degraded", "jobs", "seconds", "retries", "bytes", "files", "progress", "canary", "awaits", "tunnel")),
            "paused": False, "queued": 0, "in_flight": 0, "owed": 0}
 
 
@@ -176,10 +176,10 @@ def _parse_lsyncd(lines, shot):
             sync["paths"].append(change.group(2).lstrip("/") or ".")
 
 
-def read(path, interval=0.0):
+def read(path, interval=0.0, is_left=False):
     """Return the snapshot of a status file (absolute bytes), with what there is to say of the file; raise Fatal.
 
-    interval: the statusInterval of whoever writes it, in seconds.
+    interval: the statusInterval of whoever writes it, in seconds; is_left: whether it is read as no daemon answers.
     """
     try:
         with open(path, "rb") as file:
@@ -189,7 +189,7 @@ def read(path, interval=0.0):
     except (OSError, ValueError) as error:
         raise Fatal("cannot read the status file %s: %s" % (show(path), reason(error) if isinstance(error, OSError) else error)) from None
     age = max(0.0, time.time() - written)
-    return dict(shot, file={"path": show(path), "age": age, "stale": age > max(3 * interval, _STALE)})
+    return dict(shot, file={"path": show(path), "age": age, "is_stale": age > max(3 * interval, _STALE), "is_left": is_left})
 
 
 def line(syncs):

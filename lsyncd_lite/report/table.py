@@ -195,8 +195,8 @@ class _Table:
         """Yield (words, colour) about the daemon."""
         shot, file = self._shot, self._shot.get("file")
         if file is not None:
-            yield ("no daemon answers: this stands in %s, written %s ago%s" % (file["path"], units.age(file["age"]), " (stale)" * file["stale"]),
-                   RED if file["stale"] else YELLOW)
+            yield "%sstatus file %s, written %s ago%s" % ("no daemon answers: " * file["is_left"], file["path"], units.age(int(file["age"])), " (stale)" * file["is_stale"]), \
+                RED if file["is_stale"] else YELLOW
         words = [" ".join(filter(None, (shot["program"], shot["version"])))]
         if shot["pid"] is not None:
             words.append("pid %d" % shot["pid"])
@@ -245,6 +245,11 @@ class _Table:
             yield "lsyncd-lite release %s lets it be done, once" % sync["name"], None
         if sync["lacks"] is not None:
             yield "waits: %s" % sync["lacks"], RED
+        if sync.get("awaits") is not None:
+            yield "waits: %s" % sync["awaits"], None
+        tunnel = sync.get("tunnel")
+        if tunnel is not None and tunnel["error"] is not None:
+            yield "tunnel: %s of %s open: %s" % (tunnel["ready"], tunnel["processes"], tunnel["error"]), YELLOW
         if sync["degraded"] is not None:
             yield "degraded: %s" % sync["degraded"], YELLOW
         if sync["paused"]:

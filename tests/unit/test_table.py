@@ -135,7 +135,7 @@ def hostile(**more):
     return shot(*[of_sync(text, source=text, target=text, state=state, last_error=text, held=text, lacks=text, degraded=text, paths=[text, "x"], queued=10 ** 9, paused=number % 2 == 0,
                           progress=dict(PROGRESS, percent=number * 11), canary={"file": text, "age": 3.0, "lag": 1.0, "late": True, "trouble": text}, owed=3, failing_since=WALL, next_try=3.0)
                   for number, (text, state) in enumerate(zip(map(show, HOSTILE), ["idle", "starting", "syncing", "waiting", "held by runIf", "held by maxDelete", "degraded", "failed", "no source", "of tomorrow"]))],
-                refused="x" * 99, stopping="signal 15", file={"path": "/run/x" * 20, "age": 99.0, "stale": True}, polled=3, overflows=1, **more)
+                refused="x" * 99, stopping="signal 15", file={"path": "/run/x" * 20, "age": 99.0, "is_stale": True, "is_left": True}, polled=3, overflows=1, **more)
 
 
 @pytest.mark.parametrize("width", [*range(1, 130), 200, 500])
@@ -211,8 +211,8 @@ def test_the_daemon_is_told_of():
     assert shown(shot(started=None, watches=None, memory=None, version=None, pid=None))[:2] == ["lsyncd-lite", "0 syncs"]
     head = shown(shot(watches_limit=None, polled=2, overflows=3, refused="F:1: bad", stopping="signal 15"))[:3]
     assert head == ["lsyncd-lite 0.1.0, pid 123, up for 3 d, watches 12 345, scans 2, events lost 3 times, memory 13 MiB", "stopping: signal 15", "the new configuration is refused: F:1: bad"]
-    assert shown(shot(file={"path": "/run/s", "age": 400, "stale": True}))[0] == "no daemon answers: this stands in /run/s, written 6 min ago (stale)"
-    assert shown(shot(file={"path": "/run/s", "age": 4, "stale": False}))[0] == "no daemon answers: this stands in /run/s, written 4 s ago"
+    assert shown(shot(file={"path": "/run/s", "age": 400, "is_stale": True, "is_left": True}))[0] == "no daemon answers: status file /run/s, written 6 min ago (stale)"
+    assert shown(shot(file={"path": "/run/s", "age": 4, "is_stale": False, "is_left": False}))[0] == "status file /run/s, written 4 s ago"
 
 
 @pytest.mark.parametrize("percent, bar", [(0, " " * 20), (100, "█" * 20), (50, "█" * 10 + " " * 10), (3, "▌" + " " * 19), (120, "█" * 20), (-1, " " * 20), (12.5, "██▌" + " " * 17)])
