@@ -44,6 +44,10 @@ def _colour(sync):
     return YELLOW if colour != RED and sync["last_error"] is not None else colour
 
 
+def _age(wall, at):
+    return None if wall is None or at is None else max(0, at - wall)
+
+
 # ---- columns ---------------------------------------------------------------------------------
 
 def _number(key, words):
@@ -130,7 +134,7 @@ class _Table:
         """Yield the lines."""
         at = self._shot["at"]
         syncs = [dict({key: self._safe(value) for key, value in sync.items()},
-                      ago=None if None in (at, sync["last_success"]) else max(0, at - sync["last_success"]))
+                      ago=_age(sync["last_success"], at), failing_for=_age(sync["failing_since"], at))
                  for sync in sorted(self._shot["syncs"], key=lambda sync: _RANK.get(_colour(sync), 2))]
         for words, colour in self._head():
             yield from self._wrapped(words, 0, colour)
@@ -234,8 +238,8 @@ class _Table:
         if sync["last_error"] is not None:
             yield "error: %s" % sync["last_error"], RED
             words = []
-            if sync["failing_since"] is not None:
-                words.append("failing since %s" % units.date(sync["failing_since"]))
+            if sync["failing_for"] is not None:
+                words.append("failing for %s" % units.age(int(sync["failing_for"])))
             if sync["next_try"] is not None:
                 words.append("next try in %s" % units.age(int(sync["next_try"])))
             if words:
