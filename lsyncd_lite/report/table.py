@@ -6,6 +6,7 @@ than that: columns go, their texts shorten, and what is beneath is wrapped.
 """
 
 from collections import namedtuple
+from shlex import quote
 
 from lsyncd_lite.paths import show
 from lsyncd_lite.report import units
@@ -246,7 +247,7 @@ class _Table:
                 yield ", ".join(words), None
         if sync["held"] is not None:
             yield "held: %s" % sync["held"], YELLOW
-            yield "lsyncd-lite release %s lets it be done, once" % sync["name"], None
+            yield "lsyncd-lite release %s lets it be done, once" % quote(sync["name"]), None
         if sync["lacks"] is not None:
             yield "waits: %s" % sync["lacks"], RED
         if sync.get("awaits") is not None:
@@ -257,7 +258,7 @@ class _Table:
         if sync["degraded"] is not None:
             yield "degraded: %s" % sync["degraded"], YELLOW
         if sync["paused"]:
-            yield "paused: lsyncd-lite resume %s goes on" % sync["name"], YELLOW
+            yield "paused: lsyncd-lite resume %s goes on" % quote(sync["name"]), YELLOW
         if sync["owed"]:
             yield "onBatch.after was not told of %s name%s" % (units.count(sync["owed"]), "" if sync["owed"] == 1 else "s"), YELLOW
         canary = sync["canary"] or {}

@@ -100,13 +100,15 @@ def test_the_status_file_is_read_where_it_is_named(daemon, cli, src, dst):
     one.stop()
     ended = cli("status", "-s", one.statusfile)
     lines = ended.stdout.split("\n")
-    assert ended.returncode == 0 and re.fullmatch(r"status file %s, written \d+ s ago" % one.statusfile, lines[0]) and lines[2] == "2 syncs: 2 idle"
-    read = json.loads(cli("status", "-s", one.statusfile, "-json", "ab-2").stdout)
+    assert ended.returncode == 0 and re.fullmatch(r"status file %s, written \d+ s ago" % one.statusfile, lines[0]) and lines[2:4] == ["stopping: signal 15", "2 syncs: 2 idle"]
+    ended = cli("status", "-s", one.statusfile, "-json", "ab/2")
+    assert ended.stderr == ""
+    read = json.loads(ended.stdout)
     same = ("name", "section", "mode", "source", "target", "state", "queued", "in_flight", "held", "paused")
-    assert [[facts[key] for key in same] for facts in read["syncs"]] == [[facts[key] for key in same] for facts in asked["syncs"] if facts["name"] == "ab-2"]
+    assert [[facts[key] for key in same] for facts in read["syncs"]] == [[facts[key] for key in same] for facts in asked["syncs"] if facts["name"] == "ab/2"]
     assert (read["pid"], read["version"], read["configuration"], read["watches"], read["stopping"]) == (one.pid, asked["version"], asked["configuration"], 1, "signal 15")
     assert (int(read["started"]), read["file"]["is_left"]) == (int(asked["started"]), False)
-    assert cli("status", "-s", one.statusfile, "nope").stderr == "there is no sync nope in %s; there are: ab-1, ab-2\n" % one.statusfile
+    assert cli("status", "-s", one.statusfile, "nope").stderr == "there is no sync nope in %s; there are: ab/1, ab/2\n" % one.statusfile
     for place in one.conf, one.folder / "nothing", one.folder:
         ended = cli("status", "-s", place)
         assert ended.returncode == 255 and re.fullmatch("cannot read the status file %s: .*\n" % place, ended.stderr), ended
@@ -164,10 +166,11 @@ def test_it_is_redrawn_as_things_change_and_survives_the_daemon(daemon, watch, s
     shown.quit()
 
 
-def test_a_bar_grows_while_the_first_full_sync_runs(daemon, watch, src, dst):
-    for number in range(40):
+def test_a_bar_grows_while_the_first_full_sync_runs(daemon, cli, watch, src, dst):
+    for number in range(25):
         (src / ("f%d" % number)).write_bytes(os.urandom(200000))
-    daemon(sync(src, dst, name="www", rsync={"bwlimit": "1000"}), wait=False)
+    one = daemon(sync(src, dst, name="www", rsync={"bwlimit": "1000"}), wait=False)
+    one.wait(lambda: cli("status").returncode == 0, "a daemon that can be asked")
     shown = watch()
     first = int(shown.wait("█.* ([0-9]+) % ").group(1))
     assert first < 95
