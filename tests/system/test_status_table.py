@@ -106,7 +106,7 @@ def test_the_status_file_is_read_where_it_is_named(daemon, cli, src, dst):
     read = json.loads(ended.stdout)
     same = ("name", "section", "mode", "source", "target", "state", "queued", "in_flight", "held", "paused")
     assert [[facts[key] for key in same] for facts in read["syncs"]] == [[facts[key] for key in same] for facts in asked["syncs"] if facts["name"] == "ab/2"]
-    assert (read["pid"], read["version"], read["configuration"], read["watches"], read["stopping"]) == (one.pid, asked["version"], asked["configuration"], 1, "signal 15")
+    assert (read["pid"], read["version"], read["configuration"], read["watches"], read["stopping"]) == (one.pid, asked["version"], asked["configuration"], 0, "signal 15")
     assert (int(read["started"]), read["file"]["is_left"]) == (int(asked["started"]), False)
     assert cli("status", "-s", one.statusfile, "nope").stderr == "there is no sync nope in %s; there are: ab/1, ab/2\n" % one.statusfile
     for place in one.conf, one.folder / "nothing", one.folder:
