@@ -104,6 +104,7 @@ def test_the_status_file_is_read_where_it_is_named(daemon, cli, src, dst):
     ended = cli("status", "-s", one.statusfile, "-json", "ab/2")
     assert ended.stderr == ""
     read = json.loads(ended.stdout)
+    assert set(asked["syncs"][0]) <= set(read["syncs"][0])  # what the file does not tell is there as unknown
     same = ("name", "section", "mode", "source", "target", "state", "queued", "in_flight", "held", "paused")
     assert [[facts[key] for key in same] for facts in read["syncs"]] == [[facts[key] for key in same] for facts in asked["syncs"] if facts["name"] == "ab/2"]
     assert (read["pid"], read["version"], read["configuration"], read["watches"], read["stopping"]) == (one.pid, asked["version"], asked["configuration"], 0, "signal 15")

@@ -11,7 +11,7 @@ import pytest
 from lsyncd_lite.mirror.pair import State
 from lsyncd_lite.errors import Fatal
 from lsyncd_lite.paths import show
-from lsyncd_lite.report import snapshot, status
+from lsyncd_lite.report import status
 from lsyncd_lite.report.snapshot import DAEMON
 from lsyncd_lite.report.status import line, parse, read, render, write
 
@@ -123,22 +123,6 @@ def test_what_was_written_is_read_again(facts):
 
 def test_a_daemon_of_which_little_is_known_is_read_again():
     assert parse(render(shot())) == shot()
-
-
-def test_every_key_of_a_sync_is_told_or_said_to_be_unknown():
-    class Any:
-        def __getattr__(self, name):
-            return {"oldest": None, "next_try": None, "absent": False, "last_error": None}.get(name, Any())
-
-        def __getitem__(self, _key):
-            return None
-
-        def __iter__(self):
-            return iter((None, None))
-        name = section = mode = source = target = b"x"
-        items = lambda self: ()  # noqa: E731
-        facts = __call__ = lambda self, *_args: None  # noqa: E731
-    assert set(snapshot.of_sync(Any(), 0.0)) <= set(status._UNTOLD)
 
 
 def test_a_file_that_was_written_in_another_zone_has_the_same_times(monkeypatch):
