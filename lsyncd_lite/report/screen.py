@@ -14,7 +14,7 @@ import time
 
 from lsyncd_lite.errors import Fatal
 from lsyncd_lite.report import units
-from lsyncd_lite.report.columns import RED, cut, paint
+from lsyncd_lite.report.columns import RED, cut, paint, width
 
 INTERVAL = 1.0  # seconds between two questions
 SILENCE = 2.0   # seconds without an answer that are told
@@ -22,6 +22,7 @@ SILENCE = 2.0   # seconds without an answer that are told
 # The other screen, no cursor, no wrapping at the right edge; and back (where there is no other screen: below all that was drawn).
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l\x1b[?7l", "\x1b[m\x1b[999;1H\r\n\x1b[?7h\x1b[?25h\x1b[?1049l"
 _CLEAR = "\x1b[m\x1b[H\x1b[2J"
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _KEY = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
 _PART = re.compile(r"\x1b(?:[\[O][0-9;]*)?\Z")  # of a key: the rest is to come
 # Key: (lines, pages) to scroll by.
@@ -226,10 +227,22 @@ class _Screen:
             text, self._drawn = _CLEAR, [""] * rows
         for row, (line, old) in enumerate(zip(shown, self._drawn), 1):
             if line != old:
-                text += "\x1b[%d;1H\x1b[K%s" % (row, line)
+                start = _same(line, old)
+                text += "\x1b[%d;%dH\x1b[K%s" % (row, 1 + width(_COLOUR.sub("", line[:start])), line[start:])
         if text:
             _write(text)
         self._drawn = shown
+
+
+def _same(line, old):
+    """Return how much of a line stands there already: up to a place where no colour is on and a character begins."""
+    start = len(os.path.commonprefix([line, old]))
+    colour = line.rfind("\x1b[", 0, start)
+    if colour > line.rfind("\x1b[m", 0, start):
+        return colour
+    while start and start < len(line) and not width(line[start]) and line[start] != "\x1b":
+        start -= 1
+    return start
 
 
 def _set(modes):

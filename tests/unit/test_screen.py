@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from lsyncd_lite.report.screen import _same
+
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 30
 
@@ -34,7 +36,7 @@ def fetch():
     return text
 screen.INTERVAL, screen.SILENCE = 0.1, 0.3
 try:
-    code = screen.watch(fetch, lambda text, columns: "".join(line[:columns] + "\\n" for line in text.split("\\n")[:-1]))
+    code = screen.watch(fetch, lambda text, columns: "".join((line if "\\x1b" in line else line[:columns]) + "\\n" for line in text.split("\\n")[:-1]))
 except Fatal as error:
     code = str(error)
 sys.exit(code)
@@ -232,6 +234,22 @@ def test_only_lines_that_have_changed_are_written(run):
     for _ in range(5):
         one.read(0.1)
     assert 0 < one.terminal.traffic - before < 25
+
+
+@pytest.mark.parametrize("line, old, start", [
+    ("abc", "abd", 2), ("abc", "", 0), ("", "abc", 0), ("abc", "abc", 3), ("ab", "abc", 2), ("\x1b[31mab\x1b[m c", "\x1b[31mab\x1b[m d", 11), ("x\x1b[31mab\x1b[m", "x\x1b[31mac\x1b[m", 1),
+    ("x\x1b[31mab\x1b[m", "x\x1b[32mab\x1b[m", 1), ("x\x1b[31mab\x1b[m", "xy", 1), ("\x1b[31ma\x1b[m", "\x1b[31mab\x1b[m", 0), ("e\u0301", "e\u0302", 0), ("中a", "中b", 1)])
+def test_a_line_is_written_from_where_it_differs(line, old, start):
+    assert _same(line, old) == start
+
+
+def test_what_is_drawn_line_by_line_is_what_is_to_be_drawn(run):
+    one = run("\x1b[31mred\x1b[m x\n", columns=12)
+    for text in "\x1b[31mred\x1b[m y", "\x1b[32mred\x1b[m y", "red y", "re\x1b[32md y\x1b[m", "re", "e\x1b[1me\x1b[m 123456789", "e\x1b[1me\x1b[m 12345678":
+        one.show(text + "\n")
+        one.wait_lines(re.sub("\x1b\\[[0-9]*m", "", text))
+    one.type("q")
+    one.end((0, ""))
 
 
 def test_a_new_size_is_drawn_at_once(run):
