@@ -5,4 +5,4 @@ import sys
 from pathlib import Path
 
 os.umask(0o022)  # root's daemon takes no configuration that others can write to
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path[:0] = map(str, Path(__file__).resolve().parents[:2])

@@ -56,6 +56,10 @@ def _number(key, words):
     return lambda sync, _columns, _marks: "-" if sync[key] is None else words(sync[key])
 
 
+def _ago(seconds):
+    return units.age(int(seconds))
+
+
 def _speed(number):
     return units.size(number) + "/s"
 
@@ -87,8 +91,8 @@ _COLUMNS = (
     _Column("SOURCE%sTARGET", False, 17, 6, _pair),
     _Column("QUEUED", True, None, 7, _number("queued", units.count)),
     _Column("FLIGHT", True, None, 3, _number("in_flight", units.count)),
-    _Column("OLDEST", True, None, 5, _number("oldest", units.age)),
-    _Column("SUCCESS", True, None, 4, _number("ago", units.age)),
+    _Column("OLDEST", True, None, 5, _number("oldest", _ago)),
+    _Column("SUCCESS", True, None, 4, _number("ago", _ago)),
     _Column("LAG", True, None, 2, _number("lag", units.age)),
     _Column("RATE", True, None, 1, _number("rate", _speed)),
 )

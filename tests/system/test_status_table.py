@@ -16,40 +16,37 @@ import time
 
 import pytest
 
+from terminal import Terminal
+
 from harness import CHECKOUT, ROOT, environment, make, sync, wait_for
 
-def plain(text):
-    """Return what is drawn, without its colours, each place that is gone to on a line of its own."""
-    return re.sub("\x1b\\[\\??[0-9;]*[A-Za-z]", "\n", re.sub("\x1b\\[[0-9;]*m", "", text))
-
-
 class Watch:
-    """`lsyncd-lite status -watch` on a terminal of its own; `frames` is all that it has drawn, a text for each writing."""
+    """`lsyncd-lite status -watch` on a terminal of its own."""
 
     def __init__(self, folder, *argv, rows=40, columns=110):
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.before = termios.tcgetattr(self.slave)
-        self.text = ""
+        self.terminal = Terminal(rows, columns)
         environ = dict(environment(folder), TERM="xterm", LC_ALL="C.UTF-8")
         self.process = subprocess.Popen([sys.executable, "-m", "lsyncd_lite", "status", "-watch", *argv], cwd=str(folder), stdin=self.slave, stdout=self.slave,
                                         stderr=subprocess.PIPE, env=environ, start_new_session=True)
 
     def read(self):
+        """Return what is on the screen."""
         while select.select([self.master], [], [], 0.02)[0]:
-            self.text += os.read(self.master, 65536).decode()
-        return self.text
+            self.terminal.feed(os.read(self.master, 65536).decode())
+        return "\n".join(self.terminal.lines())
 
     def wait(self, pattern):
-        """Wait for what is drawn from now on; return the match."""
-        start = len(self.text)
-        return wait_for(lambda: re.search(pattern, plain(self.read()[start:])), lambda: "%s in\n%s" % (pattern, plain(self.text)))
+        """Wait for something on the screen; return the match."""
+        return wait_for(lambda: re.search(pattern, self.read()), lambda: "%s in\n%s" % (pattern, self.read()))
 
     def quit(self):
         os.write(self.master, b"q")
         wait_for(lambda: [self.read(), self.process.poll()][1] is not None, "its end")
         assert self.process.returncode == 0 and self.process.stderr.read() == b""
-        assert termios.tcgetattr(self.slave) == self.before and self.read().endswith("\x1b[?7h\x1b[?25h\x1b[?1049l")
+        assert termios.tcgetattr(self.slave) == self.before and not self.terminal.states["1049"]
 
     def close(self):
         if self.process.poll() is None:
@@ -159,7 +156,7 @@ def test_it_is_redrawn_as_things_change_and_survives_the_daemon(daemon, watch, s
     one.kill(signal.SIGSTOP)
     shown.wait("no answer for [0-9]+ s")
     one.kill(signal.SIGCONT)
-    shown.wait("pid %d" % one.pid)
+    shown.wait("\\Alsyncd-lite .* pid %d" % one.pid)
     one.stop()
     shown.wait("no answer for [0-9]+ s: no lsyncd-lite runs")
     one.start("-nodaemon", one.conf)
@@ -175,9 +172,10 @@ def test_a_bar_grows_while_the_first_full_sync_runs(daemon, cli, watch, src, dst
     shown = watch()
     first = int(shown.wait("█.* ([0-9]+) % ").group(1))
     assert first < 95
-    wait_for(lambda: max(map(int, re.findall(r" ([0-9]+) %  ", plain(shown.read())))) > first + 5, "a bar that grows")
-    shown.wait("[0-9.]+ [KM]iB/s +[0-9]+:[0-9][0-9] left|www +idle")
-    wait_for(lambda: "idle" in shown.read(), "the end of it")
+    shown.wait("[0-9.]+ [KM]iB/s +[0-9]+:[0-9][0-9] left")
+    wait_for(lambda: any(int(number) > first + 5 for number in re.findall(" ([0-9]+) %  ", shown.read())), "a bar that grows")
+    shown.wait("www +idle")
+    assert "█" not in shown.read()
     shown.quit()
 
 
