@@ -5,4 +5,5 @@ import sys
 from pathlib import Path
 
 os.umask(0o022)  # root's daemon takes no configuration that others can write to
-sys.path[:0] = map(str, Path(__file__).resolve().parents[:2])
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
