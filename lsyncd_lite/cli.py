@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from lsyncd_lite import __version__
+from lsyncd_lite import __version__, canary
 from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
 from lsyncd_lite.config.options import ASKING, COMMANDS, FORMS, OPTIONS, PAIRS, REPEATED
@@ -205,6 +205,7 @@ def _run(arguments):
         """Read it, and look where it wants files of ours."""
         config = load()
         private.check(config.settings)
+        canary.check(config)
         return config
 
     if "convert" in given:
