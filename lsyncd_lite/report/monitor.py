@@ -71,11 +71,11 @@ def judge(snapshots, limits=Limits(), lost=()):
     syncs = [(shot, sync) for shot in snapshots for sync in shot["syncs"]]
     for shot in snapshots:
         where = "%s: " % (shot["configuration"] or shot["pid"]) if len(snapshots) > 1 else ""
-        found += [(level, where + words) for level, words in _of_daemon(shot)]
+        found += [(level, where + words) for level, words in of_daemon(shot)]
     for shot, sync in syncs:
-        found += [(level, "%s: %s" % (sync["name"], words)) for level, words in _of_sync(sync, shot["at"], limits)]
+        found += [(level, "%s: %s" % (sync["name"], words)) for level, words in of_sync(sync, shot["at"], limits)]
     status = max([level for level, _words in found], default=OK)
-    text = _within([words for _level, words in sorted(found, key=lambda one: -one[0])], _summary([sync for _shot, sync in syncs]))
+    text = _within([words for _level, words in sorted(found, key=lambda one: -one[0])], summary([sync for _shot, sync in syncs]))
     return line(status, text, " ".join(_measured(snapshots, [sync for _shot, sync in syncs], limits)))
 
 
@@ -86,7 +86,7 @@ def line(status, text, numbers=""):
 
 # ---- what is wrong -----------------------------------------------------------------------------
 
-def _of_daemon(shot):
+def of_daemon(shot):
     """Yield (status, words) of a daemon as such."""
     file = shot.get("file")
     if file and file["stale"]:
@@ -111,7 +111,7 @@ _STATES = {
 }
 
 
-def _of_sync(sync, at, limits):
+def of_sync(sync, at, limits=Limits()):
     """Yield (status, words) of a sync; at: seconds since the epoch."""
     level, key = _STATES.get(sync["state"], (None, None))
     if level is not None:
@@ -166,24 +166,25 @@ def _names(number):
 
 # ---- words -------------------------------------------------------------------------------------
 
-def _summary(syncs):
+def summary(syncs):
+    """Return how many syncs are at what."""
     states = [sync["state"] for sync in syncs]
     counts = [(state, states.count(state)) for state in dict.fromkeys(states)]
     words = "all %s" % states[0] if len(counts) == 1 and len(syncs) > 1 else ", ".join("%d %s" % (number, state) for state, number in counts)
     return "%d sync%s: %s" % (len(syncs), "" if len(syncs) == 1 else "s", words if len(syncs) != 1 else states[0]) if syncs else "no sync"
 
 
-def _within(troubles, summary):
-    """Return all that fits into TEXT_MOST bytes, and how many troubles do not."""
-    summary, kept = _cut(summary, TROUBLE_MOST), []
-    room = TEXT_MOST - len("LSYNCD_LITE CRITICAL - ") - _size(summary) - len("and 99999 more; ")
+def _within(troubles, end):
+    """Return all that fits into TEXT_MOST bytes, how many troubles do not, and the end."""
+    end, kept = _cut(end, TROUBLE_MOST), []
+    room = TEXT_MOST - len("LSYNCD_LITE CRITICAL - ") - _size(end) - len("and 99999 more; ")
     for words in [_cut(words, TROUBLE_MOST) for words in troubles]:
         room -= _size(words) + len("; ")
         if room < 0:
             kept.append("and %d more" % (len(troubles) - len(kept)))
             break
         kept.append(words)
-    return "; ".join([*kept, summary])
+    return "; ".join([*kept, end])
 
 
 def _cut(words, most):
