@@ -103,7 +103,10 @@ def _name(path):
 
 def _status(_command, sync, given, say):
     import json
-    found = snapshots(sync, given, **{"paths": PATHS} if "v" in given else {})
+    found = snapshots(sync, given, **{"paths": PATHS} if "v" in given else {"history": True} if "html" in given else {})
+    if "html" in given:
+        from lsyncd_lite import webpage
+        return webpage.write(found, given["html"], say)
     return say(json.dumps(found[0] if len(found) == 1 else found, indent=1))
 
 
