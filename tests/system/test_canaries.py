@@ -118,7 +118,7 @@ def test_a_missing_source_is_waited_for_and_the_mount_point_stays_empty(src, dst
         subprocess.run(["umount", "-l", str(src)], check=True)
         wait_for_canary(running, lambda known: "the source is empty" in (known.get("trouble") or ""))
         running.wait_status(last_error=lambda words: words and "refused to empty" in words)
-        assert not any(src.iterdir()) and names(dst) == {"a", "d/", "d/b", ".canary"}
+        assert not any(src.iterdir()) and names(dst) - {".canary"} == {"a", "d/", "d/b"}  # a job that was just sending it may have found it gone
         subprocess.run(["mount", "-t", "tmpfs", "lsyncd-lite-test", str(src)], check=True)
         make(src, "c")
         running.wait_path(dst / "c")
