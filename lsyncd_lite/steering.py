@@ -103,7 +103,13 @@ def _name(path):
 
 def _status(_command, sync, given, say):
     import json
-    found = snapshots(sync, given, **{"paths": PATHS} if "v" in given else {"history": True} if "html" in given else {})
+    try:
+        found = snapshots(sync, given, **{"paths": PATHS} if "v" in given else {"history": True} if "html" in given else {})
+    except Fatal as error:
+        if "html" in given:
+            from lsyncd_lite import webpage
+            webpage.write_lost(str(error), given["html"], say)
+        raise
     if "html" in given:
         from lsyncd_lite import webpage
         return webpage.write(found, given["html"], say)

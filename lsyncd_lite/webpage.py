@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 
 from lsyncd_lite.errors import Fatal, reason
 from lsyncd_lite.paths import show, to_bytes
@@ -16,7 +17,19 @@ def write(snapshots, name, say):
     """
     if len(snapshots) > 1:
         raise Fatal("option -html: %d daemons run: say which, by -socket" % len(snapshots))
-    text = page.render(snapshots[0], show(os.uname().nodename))
+    return _write(page.render(snapshots[0], _host()), name, say)
+
+
+def write_lost(words, name, say):
+    """Write a page that says why no daemon answers, so that nobody takes the last one for true; as `write`."""
+    return _write(page.render(page.nothing(time.time()), _host(), words), name, say)
+
+
+def _host():
+    return show(os.uname().nodename)
+
+
+def _write(text, name, say):
     if name == "-":
         return say(text[:-1])
     path = os.path.abspath(to_bytes(name))

@@ -7,7 +7,9 @@ policy (Content-Security-Policy) lets it load and run nothing.
 import time
 from html import escape
 
+from lsyncd_lite import __version__
 from lsyncd_lite.report import monitor, units
+from lsyncd_lite.report.snapshot import DAEMON
 
 REFRESH = 60  # seconds after which a browser looks whether it was written anew
 MINUTES = 60  # of history that a graph is wide
@@ -41,14 +43,19 @@ svg{display:block;width:100%;height:3rem;border-bottom:1px solid var(--line)}
 """
 
 
-def render(snapshot, host=""):
-    """Return the page (str); host: the name of where the daemon runs, for people."""
+def nothing(wall):
+    """Return the snapshot (dict) of a daemon that does not answer; wall: seconds since the epoch."""
+    return {"program": "lsyncd-lite", "version": __version__, "pid": None, "at": wall, **DAEMON, "syncs": []}
+
+
+def render(snapshot, host="", lost=None):
+    """Return the page (str); host: the name of where the daemon runs, for people; lost: why the daemon does not answer, in words."""
     syncs = [(max([level for level, _words in found], default=monitor.OK), found, sync) for found, sync in (
         (list(monitor.of_sync(sync, snapshot["at"])), sync) for sync in snapshot["syncs"])]
     levels = [level for level, _found, _sync in syncs]
-    troubles = list(monitor.of_daemon(snapshot))
+    troubles = [(monitor.CRITICAL, lost)] * (lost is not None) + list(monitor.of_daemon(snapshot))
     worst = max([*levels, *(level for level, _words in troubles)], default=monitor.OK)
-    summary = monitor.summary(snapshot["syncs"])
+    summary = monitor.summary(snapshot["syncs"]) if lost is None else "no answer"
     title = "%s%s" % (snapshot["program"], " on %s" % host if host else "")
     return "".join([
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n',

@@ -42,6 +42,16 @@ def test_it_may_be_the_standard_output(running, cli):
         assert told.returncode == 0 and told.stderr == "" and told.stdout.startswith("<!doctype html>") and told.stdout.endswith("</html>\n"), told
 
 
+def test_a_daemon_that_is_gone_leaves_no_page_that_looks_well(running, cli, tmp_path):
+    place = tmp_path / "page.html"
+    cli("status", "-html", place)
+    running.stop()
+    told = cli("status", "-html", place)
+    assert told.returncode == 255 and told.stderr.startswith("no lsyncd-lite runs"), told
+    text = place.read_text()
+    assert "no answer" in text and "no lsyncd-lite runs" in text and "<article" not in text
+
+
 def test_a_link_is_replaced_and_not_followed(running, cli, tmp_path):
     (tmp_path / "precious").write_text("x")
     (tmp_path / "page.html").symlink_to("precious")

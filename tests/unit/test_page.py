@@ -145,6 +145,13 @@ def test_what_a_status_file_does_not_tell_is_left_out():
     assert "None" not in found.text() and "was written 16 min ago" in found.text()
 
 
+def test_a_daemon_that_does_not_answer_has_a_page_too():
+    text = page.render(page.nothing(AT), "web1", "no lsyncd-lite <runs>")
+    found = Reader(text)
+    assert "\N{MULTIPLICATION SIGN} lsyncd-lite on web1: no answer" in found.texts and "no lsyncd-lite <runs>" in found.text()
+    assert "article" not in found.tags and "None" not in found.text()
+
+
 def test_two_hundred_syncs_are_a_small_file():
     text = page.render(shot(*[dict(sync("sync%d" % number, bytes=5), history=BUSY) for number in range(200)]))
     assert len(text.encode()) < 600000
