@@ -154,6 +154,9 @@ def _command(command, arguments):
         return plugin.run(arguments, read, _say)
     from lsyncd_lite import steering
     given, sync = read()
+    if command.name == "status" and "html" in given:
+        from lsyncd_lite import webpage
+        return webpage.run(sync, given, _say)
     return steering.run(command.name, sync, given, _say)
 
 

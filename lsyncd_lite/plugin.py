@@ -9,7 +9,7 @@ import os
 from lsyncd_lite import steering
 from lsyncd_lite.errors import ConfigError, Fatal, reason
 from lsyncd_lite.paths import show, to_bytes
-from lsyncd_lite.report import monitor, status
+from lsyncd_lite.report import monitor
 from lsyncd_lite.report.monitor import CRITICAL, OK, UNKNOWN, line
 from lsyncd_lite.system import ask
 
@@ -57,7 +57,7 @@ def _judged(given, sync):
 def _alive(given, sync):
     """Return (status, line) of whether it works, whatever its targets do."""
     shots, lost = _found(given, sync)
-    stale = [shot for shot in shots if shot.get("file") and shot["file"]["stale"]]
+    stale = [shot for shot in shots if shot.get("file") and shot["file"]["is_stale"]]
     if lost or stale:
         return monitor.judge(shots, lost=lost)
     return line(OK, "it works: %s" % "; ".join(shot["line"] or "%d syncs" % len(shot["syncs"]) for shot in shots))
@@ -98,11 +98,6 @@ def _of_file(name, sync):
     except OSError as error:
         raise _denied("cannot read the status file %s: %s" % (show(path), reason(error)), _LET_BY_GROUP) from None
     try:
-        shot = status.read(path)
+        return steering.of_file(path, sync)
     except Fatal as error:
         raise _Unknown(str(error)) from None
-    if sync is not None and sync != "all":
-        shot["syncs"] = [facts for facts in shot["syncs"] if show(sync) in (facts["name"], facts["section"])]
-        if not shot["syncs"]:
-            raise _Unknown("there is no sync %s in %s" % (show(sync), show(path)))
-    return shot

@@ -103,16 +103,7 @@ def _name(path):
 
 def _status(_command, sync, given, say):
     import json
-    try:
-        found = snapshots(sync, given, **{"paths": PATHS} if "v" in given else {"history": True} if "html" in given else {})
-    except Fatal as error:
-        if "html" in given:
-            from lsyncd_lite import webpage
-            webpage.write_lost(str(error), given["html"], say)
-        raise
-    if "html" in given:
-        from lsyncd_lite import webpage
-        return webpage.write(found, given["html"], say)
+    found = snapshots(sync, given, **{"paths": PATHS} if "v" in given else {})
     return say(json.dumps(found[0] if len(found) == 1 else found, indent=1))
 
 

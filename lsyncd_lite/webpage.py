@@ -1,28 +1,46 @@
-"""`lsyncd-lite status -html FILE`: where the page (report/page.py) is written to, and how."""
+"""`lsyncd-lite status -html FILE`: asks the daemon, or reads its status file, and writes the page (report/page.py).
+
+Should nobody answer, the page says so: the last one, which may have been well, must not be taken for the present.
+"""
 
 import os
 import stat
 import time
 
-from lsyncd_lite.errors import Fatal, reason
+from lsyncd_lite import steering
+from lsyncd_lite.errors import ConfigError, Fatal, reason
 from lsyncd_lite.paths import show, to_bytes
 from lsyncd_lite.report import page
-from lsyncd_lite.system import atomic
+from lsyncd_lite.system import ask, atomic
+
+NOT_RUNNING = 3  # exit status: nobody answers (as systemctl(1) has it)
 
 
-def write(snapshots, name, say):
-    """Write the page of the one snapshot that there is to a file, "-": to the standard output; return the exit status.
+def run(sync, given, say):
+    """Write the page about a sync (its name, or None) where option html of `given` wants it, "-": to the standard output.
 
-    say(text): prints. Raises Fatal.
+    Returns the exit status; say(text): prints. Raises ConfigError, Fatal.
     """
-    if len(snapshots) > 1:
-        raise Fatal("option -html: %d daemons run: say which, by -socket" % len(snapshots))
-    return _write(page.render(snapshots[0], _host()), name, say)
-
-
-def write_lost(words, name, say):
-    """Write a page that says why no daemon answers, so that nobody takes the last one for true; as `write`."""
-    return _write(page.render(page.nothing(time.time()), _host(), words), name, say)
+    for name in ("watch", "json", "v"):
+        if name in given:
+            raise ConfigError(["option -html: not with -%s" % name])
+    code = 0
+    try:
+        if "s" in given:
+            found = [steering.of_file(to_bytes(given["s"]), sync)]
+        else:
+            found = steering.snapshots(sync, given, history=True)
+    except Fatal as error:
+        left = None if "s" in given else steering.left_behind(given, sync)
+        if left is None:
+            if "s" in given or isinstance(error, ask.Unreachable):
+                _write(page.render(page.nothing(time.time()), _host(), str(error)), given["html"], say)
+            raise
+        code, found = NOT_RUNNING, [left]
+    if len(found) > 1:
+        raise Fatal("option -html: %d daemons run: say which, by -socket" % len(found))
+    _write(page.render(found[0], _host()), given["html"], say)
+    return code
 
 
 def _host():
@@ -31,7 +49,8 @@ def _host():
 
 def _write(text, name, say):
     if name == "-":
-        return say(text[:-1])
+        say(text[:-1])
+        return
     path = os.path.abspath(to_bytes(name))
     try:
         if not stat.S_ISREG(_mode(path)):
@@ -41,7 +60,6 @@ def _write(text, name, say):
             atomic.write(path, to_bytes(text), mode=0o666)  # as the umask says: a web server has to read it
     except OSError as error:
         raise Fatal("cannot write the page %s: %s" % (show(path), reason(error))) from None
-    return 0
 
 
 def _mode(path):

@@ -89,8 +89,10 @@ def line(status, text, numbers=""):
 def of_daemon(shot):
     """Yield (status, words) of a daemon as such."""
     file = shot.get("file")
-    if file and file["stale"]:
-        yield CRITICAL, "the status file %s was written %s ago: the daemon is stuck, or does not run" % (file["path"], units.age(file["age"]))
+    if file and (file["is_stale"] or file["is_left"]):
+        yield CRITICAL, "%sthe status file %s was written %s ago%s" % (
+            "no daemon answers: " * file["is_left"], file["path"], units.age(int(file["age"])),
+            ": the daemon is stuck, or does not run" * (not file["is_left"]))
     if shot["stopping"]:
         yield WARNING, "the daemon ends: %s" % shot["stopping"]
     if shot["refused"]:

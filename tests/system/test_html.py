@@ -48,6 +48,7 @@ def test_a_daemon_that_is_gone_leaves_no_page_that_looks_well(running, cli, tmp_
     running.stop()
     told = cli("status", "-html", place)
     assert told.returncode == 255 and told.stderr.startswith("no lsyncd-lite runs"), told
+    assert cli("status", "-html", place, "-json").stderr == "option -html: not with -json\n"
     text = place.read_text()
     assert "no answer" in text and "no lsyncd-lite runs" in text and "<article" not in text
 

@@ -90,8 +90,9 @@ def test_every_state_is_judged(state):
     ({"watches": 95, "watches_limit": 100}, WARNING, "95 of 100"),
     ({"watches": 96, "watches_limit": 100}, CRITICAL, "96 of 100"),
     ({"watches": 96}, OK, ""),
-    ({"file": {"path": "/run/s", "age": 200.0, "stale": True}}, CRITICAL, "the status file /run/s was written 3 min ago"),
-    ({"file": {"path": "/run/s", "age": 100.0, "stale": False}}, OK, ""),
+    ({"file": {"path": "/run/s", "age": 200.0, "is_stale": True, "is_left": False}}, CRITICAL, "the status file /run/s was written 3 min ago"),
+    ({"file": {"path": "/run/s", "age": 100.0, "is_stale": False, "is_left": False}}, OK, ""),
+    ({"file": {"path": "/run/s", "age": 9.5, "is_stale": False, "is_left": True}}, CRITICAL, "no daemon answers: the status file /run/s was written 9 s ago;"),
 ])
 def test_what_a_daemon_may_be_at(facts, status, words):
     found = parsed(judge([shot(sync(), **facts)]))

@@ -141,7 +141,7 @@ def test_an_error_of_many_words_is_opened_by_who_wants_it():
 def test_what_a_status_file_does_not_tell_is_left_out():
     bare = dict.fromkeys(sync())
     found, _text = read(dict(bare, name="x", state="idle", source="/s", queued=0, in_flight=0, owed=0, paused=False), pid=None,
-                        file={"path": "/run/s", "age": 1000.0, "stale": True})
+                        file={"path": "/run/s", "age": 1000.0, "is_stale": True, "is_left": False})
     assert "None" not in found.text() and "was written 16 min ago" in found.text()
 
 
