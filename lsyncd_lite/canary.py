@@ -66,10 +66,11 @@ class Arrival:
         self._judge()
 
     def sent(self, entries, began, now):
-        """Take note of a job that has succeeded and its (path, marks) entries."""
+        """Take note of a job that has succeeded and its (path, marks) entries; tell whether it was about the canary alone."""
         if any(path == self._file or marks & WHOLE and (not path or is_in(self._file, [path])) for path, marks in entries):
             self._job = began, now
             self._judge()
+        return [path for path, _marks in entries] == [self._file]
 
     def _judge(self):
         began, ended = self._job

@@ -175,10 +175,9 @@ class Daemon:
         verdict, words, fatal = sync.on_exit(job, code, lines, now, time.time())
         name = sync.config.name
         if verdict is Verdict.OK:
-            if sync.canary is not None and entries:
-                sync.canary.sent(entries, job.began, now)
+            is_canary = sync.canary is not None and sync.canary.sent(entries, job.began, now)
             if words:
-                self._log("Normal", "%s: %s" % (name, words))
+                self._log("Output" if is_canary else "Normal", "%s: %s" % (name, words))
             if sync.last_error is None:
                 self._jobs.forget(sync)
                 if self._told.pop(sync, None):
