@@ -204,7 +204,7 @@ SECONDS = Kind(_seconds, "a number of seconds, 0 or more")
 SPAN = Kind(_span, "a number of seconds, 0.1 or more")
 MARKER = Kind(_marker, "the name of a file, relative to the source")
 ADDRESS = Kind(_address, "localhost or an address of this host, in numbers")
-CANARY = Kind(_canary, "the name of a file, relative to the source, without . and ..")
+CANARY = Kind(_canary, "the name of a file (no part of it . or ..), relative to the source")
 CRONTAB = Kind(_crontab, "a list of times, each of six fields: second minute hour day month weekday, as in crontab(5) "
                "(0 30 2 * * mon-fri: half past two on working days)")
 TEXT = Kind(_text, "a text that is not empty")
