@@ -128,6 +128,9 @@ def of_sync(sync, at, limits=Limits()):
         yield WARNING, "paused"
     if sync["degraded"] is not None:
         yield WARNING, "degraded: %s" % sync["degraded"]
+    tunnel = sync.get("tunnel")
+    if tunnel and tunnel["error"] and sync["last_error"] is None:
+        yield WARNING, "%d of %d tunnels are open: %s" % (tunnel["ready"], tunnel["processes"], tunnel["error"])
     if sync["owed"]:
         yield WARNING, "onBatch.after was told of %s in vain" % _names(sync["owed"])
     for value, (warning, critical), words in (

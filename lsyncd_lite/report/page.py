@@ -108,7 +108,8 @@ def _of_sync(sync, at):
     yield "Rate", "%s/s" % units.size(sync["rate"]) if sync["rate"] else None
     yield "Sent", None if not sync["bytes"] else "%s in %s file%s" % (
         units.size(sync["bytes"]), _count(sync["files"] or 0), "" if sync["files"] == 1 else "s")
-    canary = sync["canary"]
+    tunnel, canary = sync.get("tunnel"), sync["canary"]
+    yield "Tunnels", "%d of %d open" % (tunnel["ready"], tunnel["processes"]) if tunnel else None
     if canary is not None:
         yield "Canary", "%s on its way" % units.age(canary["age"]) if canary["age"] is not None else \
             "took %s" % units.age(canary["lag"]) if canary["lag"] is not None else None
@@ -124,7 +125,7 @@ def _article(level, found, sync, at):
     state = sync["state"] or "not known"
     return "".join([
         '<article class="%s"><div class="head"><h2>%s</h2><span class="state">%s</span></div>' % (
-            _CLASSES[level], _text(sync["name"]), _text("%s %s%s" % (_SIGNS[level], state, ", paused" if sync["paused"] else ""))),
+            _CLASSES[level], _text(sync["name"]), _text("%s %s%s" % (_SIGNS[level], state, ", paused" if sync["paused"] and state != "paused" else ""))),
         '<p class="way">%s \N{RIGHTWARDS ARROW} %s</p>' % (_text(sync["source"]), _text(sync["target"] or sync["mode"] or "")),
         _troubles(found), _progress(sync["progress"]), _facts(_of_sync(sync, at)), _graphs(sync.get("history")), "</article>\n"])
 

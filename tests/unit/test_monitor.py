@@ -15,7 +15,7 @@ AT = 1e9
 def sync(name="www", **more):
     facts = dict(name=name, section=name, mode="rsync", source="/s", target="/t", state="idle", paused=False, queued=0, in_flight=0, oldest=None,
                  last_success=AT, lag=None, rate=None, failing_since=None, last_error=None, next_try=None, held=None, lacks=None, degraded=None,
-                 owed=0, jobs={}, seconds=0.0, retries=0, bytes=0, files=0, progress=None, canary=None)
+                 owed=0, jobs={}, seconds=0.0, retries=0, bytes=0, files=0, progress=None, canary=None, tunnel=None)
     assert set(more) <= set(facts)
     return dict(facts, **more)
 
@@ -62,6 +62,10 @@ def parsed(found):
     ({"state": "starting", "last_error": "x", "failing_since": AT - 3600}, CRITICAL, "www: fails for 1 h: x; 1 sync: starting"),
     ({"state": "degraded", "degraded": "too few watches"}, WARNING, "www: degraded: too few watches; 1 sync: degraded"),
     ({"paused": True}, WARNING, "www: paused; 1 sync: idle"),
+    ({"paused": True, "state": "paused"}, WARNING, "www: paused; 1 sync: paused"),
+    ({"tunnel": {"mode": "pool", "processes": 2, "ready": 1, "error": "no tunnel: x"}}, WARNING, "www: 1 of 2 tunnels are open: no tunnel: x; 1 sync: idle"),
+    ({"tunnel": {"mode": "pool", "processes": 2, "ready": 0, "error": "x"}, "state": "waiting", "last_error": "x"}, WARNING, "www: fails: x; 1 sync: waiting"),
+    ({"tunnel": {"mode": "pool", "processes": 2, "ready": 2, "error": None}}, OK, "1 sync: idle"),
     ({"owed": 1}, WARNING, "www: onBatch.after was told of 1 name in vain; 1 sync: idle"),
     ({"owed": 1200}, WARNING, "www: onBatch.after was told of 1 200 names in vain; 1 sync: idle"),
     ({"canary": canary(age=400.0)}, OK, "1 sync: idle"),
