@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from lsyncd_lite import __version__
+from lsyncd_lite import __version__, canary
 from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
 from lsyncd_lite.config.options import ASKING, COMMANDS, FORMS, OPTIONS, PAIRS, REPEATED
@@ -139,14 +139,25 @@ def _end(number, _frame):
 
 def _command(command, arguments):
     """Ask or steer a daemon that runs; return the exit status."""
-    given, words = parse(arguments, dict({name: ASKING[name] for name in command.options}, help=OPTIONS["help"]))
-    if "help" in given:
+    if {"-help", "--help"} & set(arguments):
         return _say(help_of(command))
-    if len(words) > len(command.words.split()):
-        raise ConfigError(["%s: %s" % (command.name, "one sync at most, not %s" % ", ".join(map(show, words)) if command.words
-                                       else "takes no sync, it is for the whole daemon: %s" % show(words[0]))])
+
+    def read():
+        given, words = parse(arguments, {name: ASKING[name] for name in command.options})
+        if len(words) > len(command.words.split()):
+            raise ConfigError(["%s: %s" % (command.name, "one sync at most, not %s" % ", ".join(map(show, words)) if command.words
+                                           else "takes no sync, it is for the whole daemon: %s" % show(words[0]))])
+        return given, words[0] if words else None
+
+    if command.name == "check":
+        from lsyncd_lite import plugin
+        return plugin.run(arguments, read, _say)
     from lsyncd_lite import steering
-    return steering.run(command.name, words[0] if words else None, given, _say)
+    given, sync = read()
+    if command.name == "status" and "html" in given:
+        from lsyncd_lite import webpage
+        return webpage.run(sync, given, _say)
+    return steering.run(command.name, sync, given, _say)
 
 
 def _run(arguments):
@@ -205,6 +216,7 @@ def _run(arguments):
         """Read it, and look where it wants files of ours."""
         config = load()
         private.check(config.settings)
+        canary.check(config)
         return config
 
     if "convert" in given:

@@ -9,6 +9,7 @@ import select
 import signal
 import time
 
+from lsyncd_lite.canary import Canaries
 from lsyncd_lite.config.config import as_mode
 from lsyncd_lite.control import Control
 from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, lacking, reason
@@ -67,6 +68,7 @@ class Daemon:
         self._overflows = 0    # of what is watched no more
         self._beat_at = 0.0
         self._keeper = Keeper(_state(config), log)
+        self._canaries = Canaries(self._loop.wake, log)
         self._told = {}        # Sync → the failure that was logged last
         self._refused = None   # what is wrong with the configuration that was refused last
 
@@ -116,6 +118,7 @@ class Daemon:
     def _deadline(self):
         """Return when the loop has to turn next without being woken."""
         times = [self._beat_at, self._kill_at, self._keeper.due, self._jobs.next_due(), self._manager.due, self._control.due]
+        times.append(self._canaries.due)
         times += [watched.look_at for watched in self._trees]
         now = time.monotonic()
         if self._may_start():
@@ -168,12 +171,13 @@ class Daemon:
             for other in self._syncs:
                 other.released(job)
             return
-        now = time.monotonic()
+        now, entries = time.monotonic(), job.entries if job.around is None else ()
         verdict, words, fatal = sync.on_exit(job, code, lines, now, time.time())
         name = sync.config.name
         if verdict is Verdict.OK:
+            is_canary = sync.canary is not None and sync.canary.sent(entries, job.began, now)
             if words:
-                self._log("Normal", "%s: %s" % (name, words))
+                self._log("Output" if is_canary else "Normal", "%s: %s" % (name, words))
             if sync.last_error is None:
                 self._jobs.forget(sync)
                 if self._told.pop(sync, None):
@@ -354,6 +358,7 @@ class Daemon:
             old.close()
             self._overflows += old.overflows
         self._ceiling.read()
+        self._canaries.use(syncs if self._has_schedule else ())
         self._changed = True
 
     def _look_for_programs(self, sync):
@@ -468,6 +473,7 @@ class Daemon:
             if self._has_schedule and sync.schedule.strikes(now, time.time()):
                 self._log("Normal", "%s: time for a full sync" % sync.config.name)
                 sync.want_full(now)
+        self._changed = self._canaries.turn(self._trees, now) or self._changed
         self._keeper.keep(self._syncs, now)
         due = self._status_due()
         if due is not None and due <= now:
@@ -597,6 +603,7 @@ class Daemon:
             watched.stop()
         for sync in self._syncs:
             sync.stop()
+        self._canaries.stop()
         self._stop = status, words
         self._kill_at = time.monotonic() + self._config.settings.shutdownTimeout
         self._manager.stopping(self._line())

@@ -46,12 +46,12 @@ class SyncConfig(SimpleNamespace):
     """
 
     def same_pair(self, other):
-        """Tell whether the two mean the same: names, places of rules, how changes are noticed and how processes are run do not count."""
+        """Tell whether the two mean the same: names, places of rules, canaries, how changes are noticed and how processes are run do not count."""
         return self._meaning() == other._meaning()
 
     def _meaning(self):
         return dict(vars(self), name=None, section=None, targetsFrom=None, monitor=None, scanInterval=None, nice=None, ionice=None,
-                    rules=[rule[:2] for rule in self.rules], extra_rules=[rule[:2] for rule in self.extra_rules])
+                    canary=None, canaryInterval=None, rules=[rule[:2] for rule in self.rules], extra_rules=[rule[:2] for rule in self.extra_rules])
 
 
 def readings(filename):

@@ -95,6 +95,13 @@ def _address(raw):
     return text
 
 
+def _canary(raw):
+    name = _text(raw)
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        raise ValueError
+    return name
+
+
 def _crontab(raw):
     return tuple(map(crontab.parse, _lines(raw)))
 
@@ -197,6 +204,7 @@ SECONDS = Kind(_seconds, "a number of seconds, 0 or more")
 SPAN = Kind(_span, "a number of seconds, 0.1 or more")
 MARKER = Kind(_marker, "the name of a file, relative to the source")
 ADDRESS = Kind(_address, "localhost or an address of this host, in numbers")
+CANARY = Kind(_canary, "the name of a file (no part of it . or ..), relative to the source")
 CRONTAB = Kind(_crontab, "a list of times, each of six fields: second minute hour day month weekday, as in crontab(5) "
                "(0 30 2 * * mon-fri: half past two on working days)")
 TEXT = Kind(_text, "a text that is not empty")
@@ -287,6 +295,9 @@ KEYS = (
         "Mirror only while this file is in the source: it tells a mounted source from an empty mount point."),
     Key("maxDelete", "sync", _whole(0), None,
         "Hold a job that would remove more entries than this on the target, until it is released.", modes=_MIRRORING),
+    Key("canary", "sync", CANARY, None,
+        "Touch this file in the source again and again, and measure how long it takes to arrive.", modes=_MIRRORING),
+    Key("canaryInterval", "sync", SPAN, 60.0, "Seconds between two touches of the canary.", modes=_MIRRORING),
     Key("fullSyncInterval", "sync", SPAN, None, "Seconds between two full syncs while running."),
     Key("crontab", "sync", CRONTAB, (),
         "Times of full syncs, one a line: second minute hour day month weekday."),

@@ -63,6 +63,7 @@ class Pair:
     degraded = None       # why changes are noticed late, in words
     paused = False        # nothing starts: somebody wants that
     awaits = None         # what has to end before its first full sync, in words
+    canary = None         # its Arrival (see canary.py), where it has one
 
     def __init__(self, config, mode, now, wall, jitter, insist=False, onepass=False):
         self.config = config
@@ -428,6 +429,11 @@ class Pair:
         if not self.absent:
             self.retry_at = None
         self._unplan()
+
+    @property
+    def gone(self):
+        """The relative paths from which a file system has gone."""
+        return self._protected
 
     @property
     def connecting(self):

@@ -74,8 +74,9 @@ def of_sync(sync, now, history=None, points=False):
         # of the full sync that runs: {"bytes", "percent", "files" (names that are done with), "of" (so many), "rate" (bytes a second),
         # "left" (seconds)}, each of which may be None
         "progress": None if progress is None else progress._asdict(),
-        # {"file", "age" (since the last touch that has not arrived, None: all have), "lag" (of the last that has)}
-        "canary": None,
+        # {"file", "age" (since the first touch that has not arrived, None: all have), "lag" (of the last that has),
+        # "late" (it is older than it should be), "trouble" (why it cannot be touched, in words, or None)}
+        "canary": sync.canary.facts(now) if sync.canary is not None else None,
         # {"mode", "processes", "ready" (how many of these are open), "error" (why not all are, in words)}
         "tunnel": None if sync.tunnels is None else {
             "mode": sync.tunnels.mode, "processes": len(sync.tunnels.all), "ready": sync.tunnels.ready, "error": sync.tunnels.error},

@@ -6,8 +6,8 @@ import stat
 from lsyncd_lite.trust import weak_spot
 
 
-def write(path, data, durable=False):
-    """Replace a file (absolute bytes) with data (bytes) at once, mode 0640 at most; raise OSError.
+def write(path, data, durable=False, mode=0o640):
+    """Replace a file (absolute bytes) with data (bytes) at once, with a mode at most; raise OSError.
 
     A link is replaced, not followed. durable: it is on the disk (fsync(2)) before it takes its place.
     """
@@ -16,7 +16,7 @@ def write(path, data, durable=False):
         os.unlink(aside)
     except FileNotFoundError:
         pass
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with open(fd, "wb") as file:
             file.write(data)

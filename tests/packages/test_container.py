@@ -163,34 +163,26 @@ def test_with_the_few_rights_that_the_page_names_owners_are_mirrored(container):
     wait_for(lambda: (container.folder / "target/f").stat().st_uid == 1234, container.log)
 
 
-def test_it_is_healthy_while_its_target_is_down_and_unhealthy_when_it_is_stuck(container):
+def test_it_is_healthy_while_its_target_is_down_and_unhealthy_while_it_is_stuck(container):
     write(container, "f", "x")
     container.start(*READ_ONLY, env={"LSYNCD_TARGET": "rsync://127.0.0.1:1/there", "LSYNCD_DELAY": "0"})
     wait_for(lambda: "State: waiting" in container.status_file(), container.log)
     assert container.healthy
+    assert "container: fails for" in container.run("lsyncd-lite", "check", check=False).stdout
     container.signal("STOP")
-    container.run("touch", "-d", "2 minutes ago", "/run/lsyncd-lite.status")
-    assert container.healthy, "it may write once a minute"
-    container.run("touch", "-d", "4 minutes ago", "/run/lsyncd-lite.status")  # as it would be by then
     assert not container.healthy
     container.signal("CONT")
     wait_for(lambda: container.healthy, container.log, 30)
 
 
-def test_without_a_status_it_is_not_healthy(container):
-    container.start(*READ_ONLY)
+def test_a_configuration_without_a_status_file_is_as_healthy(container):
+    conf = container.folder / "my.conf"
+    conf.write_text("[settings]\nlogfile = /dev/stdout\n[sync mine]\nmode = direct\nsource = /source\ntarget = /target\n")
+    container.start(*READ_ONLY, "--user=1000:1000", "--volume=%s:/etc/lsyncd-lite/lsyncd-lite.conf:ro" % conf)
     wait_for(lambda: container.healthy, container.log)
-    container.signal("STOP")
-    container.run("rm", "/run/lsyncd-lite.status")
+    assert "mine" in container.run("lsyncd-lite", "status").stdout
+    container.run("rm", "/run/lsyncd-lite.sock")
     assert not container.healthy
-
-
-def test_an_idle_daemon_stays_healthy(container):
-    """Its status is written once a minute, though nothing happens."""
-    container.start(*READ_ONLY)
-    wait_for(lambda: "State: idle" in container.status_file(), container.log)
-    container.run("touch", "-d", "4 minutes ago", "/run/lsyncd-lite.status")
-    wait_for(lambda: container.healthy, container.log, 90)
 
 
 @pytest.mark.parametrize("name, value, words", (("LSYNCD_MODE", "swim", "mode"), ("LSYNCD_DELAY", "soon", "delay"),
