@@ -116,7 +116,8 @@ COMMANDS = [name for name, key in settings.scope("sync").items() if key.kind is 
 def test_a_command_is_not_touched(env, name):
     env(V="x")
     text = 'echo ${V} $${V} ${UNSET} ${a b} ${file:/nope}'
-    sync = one("[sync x]\nmode = exec\nonCreate = true\nsource = /srv\n%s = %s\n" % (name, text) if name != "onCreate" else "[sync x]\nmode = exec\nsource = /srv\nonCreate = %s\n" % text)
+    others = {"onCreate": "mode = exec", "tunnel.command": "target = rsync://localhost:8730/x"}.get(name, "mode = exec\nonCreate = true")
+    sync = one("[sync x]\nsource = /srv\n%s\n%s = %s\n" % (others, name, text))
     table, _dot, key = name.rpartition(".")
     assert getattr(getattr(sync, table) if table else sync, key).words[2] == (text.encode(),)
 
