@@ -16,9 +16,10 @@ from lsyncd_lite.system import progress
 _OUTPUT_KEPT = 50    # lines of a child's output that are kept for whoever judges its end: half of them the last
 _READS = 16          # of 64 KiB of one child's output in a turn of the loop
 _LINE_LONGEST = 4096
-# One that tells how far it is does so for every file: it is read now and then, and needs a pipe that holds what it says meanwhile.
-_NAP = 0.05          # seconds
+# One that tells how far it is does so for every file: it is read now and then, when about a quarter of its pipe may be full.
+_NAP, _NAP_LONGEST = 0.05, 0.5  # seconds
 _PIPE = 512 * 1024   # bytes; unprivileged users may have 64 MiB of them in all (pipe(7))
+_PIPE_USUAL = 64 * 1024
 _SET_SIZE = 1031     # F_SETPIPE_SZ of fcntl(2)
 # What service managers (systemd.exec(5), sd_notify(3), sd_listen_fds(3)) tell us, and nobody else; and what hooks tell.
 _FOR_US = re.compile(rb"LSYNCD_.*|NOTIFY_SOCKET|WATCHDOG_(USEC|PID)|LISTEN_(FDS|PID|PIDFDID|FDNAMES)|FDSTORE|MEMORY_PRESSURE_.*"
@@ -54,8 +55,7 @@ class Children:
         account: has `hear(line)`, which returns what is left of a line for us, and `trim(rest)`, what is to be kept of one that has not ended.
         """
         output, writer = os.pipe2(os.O_CLOEXEC)
-        if account is not None:
-            _widen(output)
+        room = _PIPE_USUAL if account is None else _widen(output)
         source = self._null
         try:
             if stdin is not None:
@@ -73,13 +73,14 @@ class Children:
             os.close(writer)
             if source != self._null:
                 os.close(source)
-        child = self._running[pid] = _Child(tag, pid, output, account)
+        child = self._running[pid] = _Child(tag, pid, output, account, room)
         child.whole = whole
         self._loop.add(output, lambda: self._drain(child))
         return pid
 
     def _drain(self, child):
         """Read what a child has printed so far; one that never ends printing waits for the next turn."""
+        count = 0
         for _turn in range(_READS):
             if child.output is None:
                 return
@@ -93,6 +94,7 @@ class Children:
                 os.close(child.output)
                 child.output = None
                 data = b"\n" if child.rest else b""
+            count += len(data)
             *lines, child.rest = (child.rest + data).split(b"\n")
             if child.account is not None:
                 child.rest = child.account.trim(child.rest)
@@ -108,14 +110,15 @@ class Children:
                         del child.lines[_OUTPUT_KEPT // 2]  # the first may tell why, or the last; the very last may be an answer
                     child.lines.append(line)
                     self._on_line(child.tag, line)
-            if len(data) < 65536 and self._let_rest(child):
+            if len(data) < 65536 and self._let_rest(child, count):
                 return
 
-    def _let_rest(self, child):
-        """Read nothing more for a moment of a child that tells how far it is; tell whether it is one, and runs."""
+    def _let_rest(self, child, count):
+        """Read nothing more for a moment of a child that tells how far it is, and has said so many bytes; tell whether it is one, and runs."""
         if child.account is None or child.output is None or child.pid not in self._running:
             return False
-        child.rests_until = time.monotonic() + _NAP
+        child.nap = max(_NAP, min(_NAP_LONGEST, child.nap * child.room / 4 / max(1, count)))
+        child.rests_until = time.monotonic() + child.nap
         self._loop.remove(child.output)
         return True
 
@@ -200,13 +203,15 @@ class _Child:
     signs, printed, moved_at: what was seen of it when it had last done something, and when.
     """
 
-    __slots__ = ("tag", "pid", "output", "account", "rests_until", "rest", "lines", "printed", "signs", "seen", "moved_at", "blocked", "whole")
+    __slots__ = ("tag", "pid", "output", "account", "room", "nap", "rests_until", "rest", "lines", "printed", "signs", "seen", "moved_at", "blocked", "whole")
 
-    def __init__(self, tag, pid, output, account=None):
+    def __init__(self, tag, pid, output, account, room):
         self.tag = tag
         self.pid = pid
         self.output = output
         self.account = account
+        self.room = room  # bytes that its pipe holds
+        self.nap = _NAP
         self.rests_until = None
         self.rest = b""
         self.lines = []
@@ -216,12 +221,12 @@ class _Child:
 
 
 def _widen(pipe):
-    """Let a pipe hold more, if that is allowed: who fills it stands still."""
+    """Let a pipe hold more, if that is allowed: who fills it stands still; return how many bytes it holds."""
     import fcntl
     try:
-        fcntl.fcntl(pipe, _SET_SIZE, _PIPE)
+        return fcntl.fcntl(pipe, _SET_SIZE, _PIPE)
     except OSError:
-        pass  # it is slower then
+        return _PIPE_USUAL
 
 
 def environment(more=None):

@@ -292,6 +292,17 @@ def test_a_child_that_never_ends_printing_does_not_hold_up_others(family):
 PIECES = b"i=0; while [ $i -lt %d ]; do i=$((i+1)); printf '\\r %%d   1%%%%    1.00kB/s    0:00:00 (xfr#%%d, to-chk=0/9)' $i $i; done; echo; "
 
 
+def listened(family):
+    """Return {tag: (status, lines)} of the first that has ended, as the daemon listens to them."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        family.loop.wait(min(time.monotonic() + 0.1, family.children.next_due or float("inf")))
+        family.children.listen(time.monotonic())
+        ended = {tag: (status, lines) for tag, status, lines in family.children.reap()}
+        if ended:
+            return ended
+
+
 def test_what_it_tells_is_heard_without_being_kept_and_the_rest_is_as_ever(family):
     account, before = Account(), descriptors()
     family.children.spawn("x", [b"sh", b"-c", PIECES % 20000 + b"echo an error >&2; " + PIECES % 20001 + b"echo the end; exit 3"], None, account=account)
@@ -299,19 +310,18 @@ def test_what_it_tells_is_heard_without_being_kept_and_the_rest_is_as_ever(famil
     trim = account.trim
     family.children._running[next(iter(family.children._running))].account = namespace(hear=account.hear, trim=lambda rest: reads.append(len(rest)) or trim(rest))
 
-    def turn(found={}):  # as the daemon does it
-        due = family.children.next_due
-        family.loop.wait(min(time.monotonic() + 0.1, due or float("inf")))
-        family.children.listen(time.monotonic())
-        found.update((tag, (status, lines)) for tag, status, lines in family.children.reap())
-        return found
-    deadline = time.monotonic() + 20
-    while not turn() and time.monotonic() < deadline:
-        pass
-    assert turn()["x"] == (3, [b"an error", b"the end"]) and family.lines == [("x", b"an error"), ("x", b"the end")]
+    assert listened(family)["x"] == (3, [b"an error", b"the end"]) and family.lines == [("x", b"an error"), ("x", b"the end")]
     assert (account.bytes, account.files) == (20001, 20001)
     assert len(reads) < 400  # of 40 001 pieces
     assert family.children.next_due is None and descriptors() == before
+
+
+def test_one_that_says_little_is_read_seldom(family):
+    reads = []
+    account = namespace(hear=lambda line: line, trim=lambda rest: reads.append(rest) or b"")
+    family.children.spawn("x", [b"sh", b"-c", b"for i in $(seq 60); do printf '\\r%s' $i; sleep 0.025; done"], None, account=account)
+    assert listened(family)["x"][0] == 0
+    assert len(reads) < 12  # of 60; twenty times a second would be 30
 
 
 def test_one_that_tells_nothing_more_is_reaped_with_all_it_has_said(family):
