@@ -12,7 +12,7 @@ import time
 from lsyncd_lite.canary import Canaries
 from lsyncd_lite.config.config import as_mode
 from lsyncd_lite.control import Control
-from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, lacking, reason
+from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, lacking
 from lsyncd_lite.jobs import Jobs, lacks
 from lsyncd_lite.keeping import Keeper
 from lsyncd_lite.mirror.job import LOST, Verdict
@@ -21,6 +21,7 @@ from lsyncd_lite.mirror.sync import Sync
 from lsyncd_lite.paths import below, show, to_bytes
 from lsyncd_lite.report import snapshot, status
 from lsyncd_lite.report.history import History
+from lsyncd_lite.reporting import Reports
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.pidfile import Pidfile
 from lsyncd_lite.system.process import argv_of
@@ -61,9 +62,7 @@ class Daemon:
         self._kill_at = None   # when children that still run are ended
         self._killed = False
         self._changed = True   # something the status tells has changed
-        self._status_at = float("-inf")
-        self._broken = set()   # the files that could not be written
-        self._metered = None   # where metrics were written last
+        self._reports = Reports(config.settings, log)
         self._history = History()
         self._overflows = 0    # of what is watched no more
         self._beat_at = 0.0
@@ -109,27 +108,25 @@ class Daemon:
             if len(self._jobs) and not self._killed:  # something is wrong, and nothing may go on behind our back
                 self._end_jobs()
             self._jobs.close(self._syncs)
-            self._write_reports(time.monotonic())
+            self._report(time.monotonic())
             if not self._config.settings.onepass:  # which leaves what has come of it
-                self._end_metrics(None)
+                self._reports.end()
             self._control.close()
         return self._exit_status()
 
     def _deadline(self):
         """Return when the loop has to turn next without being woken."""
         times = [self._beat_at, self._kill_at, self._keeper.due, self._jobs.next_due(), self._manager.due, self._control.due]
-        times.append(self._canaries.due)
+        times += [self._canaries.due, self._reports.due(self._changed, self._syncs)]
         times += [watched.look_at for watched in self._trees]
         now = time.monotonic()
         if self._may_start():
             for sync in self._startable():
                 due = sync.next_deadline()
-                gate = self._gate(sync, now) if due is not None and due <= now else None
+                gate = self._jobs.gate(sync, self._syncs, now) if due is not None and due <= now else None
                 times.append(due if gate is None else gate)
         if self._has_schedule:
             times += [sync.schedule.next_due(now, time.time()) for sync in self._syncs]
-        if any(self._reports()):
-            times.append(self._status_due())
         return min(at for at in times if at is not None)
 
     @property
@@ -138,22 +135,25 @@ class Daemon:
 
     def _startable(self):
         """Return the syncs whose jobs may start: what changes while a first scan runs is not noticed, so they wait for that."""
-        waiting = [sync for watched in self._trees if watched.is_recording for sync in watched.syncs]
-        return [sync for sync in self._syncs if sync not in waiting]
+        waiting, begun = [sync for watched in self._trees if watched.is_recording for sync in watched.syncs], self._begun()
+        return [sync for sync in self._syncs if self._may_begin(sync, begun) and sync not in waiting]
+
+    def _begun(self):
+        """Return the number of first full syncs that run, as far as maxInit cares; those that hang for good hold up nobody."""
+        if self._config.settings.maxInit is None:
+            return 0
+        return sum(sync.starting and not all(job.stuck for job in sync.running) for sync in self._syncs)
+
+    def _may_begin(self, sync, begun):
+        """Tell whether a sync is past its start, or may be at it beside those that have begun."""
+        most = self._config.settings.maxInit
+        waits = most is not None and begun >= most and sync.starting and not sync.running
+        sync.awaits = "maxInit = %d" % most if waits else None
+        return not waits
 
     def _may_start(self):
         limit = self._config.settings.maxProcesses
         return not self._killed and (limit is None or self._jobs.active < limit)
-
-    def _gate(self, sync, now):
-        """Return when to look again whether a job of a sync that is due may start, infinity: when another has ended; None: it may."""
-        most = self._config.settings.maxInit
-        sync.awaits = None
-        if most is not None and sync.starting and not sync.running and most <= sum(
-                other.starting and not all(job.stuck for job in other.running) for other in self._syncs):
-            sync.awaits = "maxInit = %d" % most
-            return float("inf")
-        return self._jobs.gate(sync, self._syncs, now)
 
     def _reap(self):
         ended = self._jobs.reap()
@@ -224,14 +224,15 @@ class Daemon:
         """Start what is due; who came first this time comes last the next."""
         if not self._may_start():
             return
-        now = time.monotonic()
+        now, begun = time.monotonic(), self._begun()
         for sync in self._startable():
             due = sync.next_deadline()
-            while due is not None and due <= now and self._may_start() and self._gate(sync, now) is None:
+            while (due is not None and due <= now and self._may_start() and self._may_begin(sync, begun)
+                   and self._jobs.gate(sync, self._syncs, now) is None):
                 self._changed = True
                 if not self._start_job(sync, now):
                     break  # nothing has come of it yet: others may
-                due = sync.next_deadline()
+                due, begun = sync.next_deadline(), self._begun()
 
     def _start_job(self, sync, now):
         """Start the job of a sync that is due; tell whether there was one."""
@@ -418,7 +419,7 @@ class Daemon:
         self._log.open(config.settings)
         self._log("Normal", "configuration read again")
         self._keeper.use(state)
-        self._end_metrics(config.settings.metricsFile)
+        self._reports.use(config.settings)
         self._apply(plan, config, True)
         self._control.open(config)
         self._control.begin_again()
@@ -475,9 +476,9 @@ class Daemon:
                 sync.want_full(now)
         self._changed = self._canaries.turn(self._trees, now) or self._changed
         self._keeper.keep(self._syncs, now)
-        due = self._status_due()
+        due = self._reports.due(self._changed, self._syncs)
         if due is not None and due <= now:
-            self._write_reports(now)
+            self._report(now)
         self._manager.turn(self._line, now)
         if self._kill_at is not None and self._kill_at <= now:
             self._end_jobs()
@@ -511,52 +512,10 @@ class Daemon:
                  "overflows": self._overflows + sum(watched.overflows for watched in self._trees)}
         return snapshot.take(facts, syncs, time.monotonic(), time.time(), self._history, points)
 
-    def _status_due(self):
-        """Return when the status is to be written: when something has changed, and as what is pending gets older."""
-        interval = self._config.settings.statusInterval
-        if not self._changed:
-            if all(sync.oldest is None for sync in self._syncs):
-                return None
-            interval = max(interval, 1.0)
-        return self._status_at + interval
-
-    def _reports(self):
-        """Return the paths of the files that tell what we are at, None where one is not wanted."""
-        return self._config.settings.statusFile, self._config.settings.metricsFile
-
-    def _write_reports(self, now):
-        """Write them; what cannot be written is told once, and tried again."""
-        self._changed, self._status_at = False, now
-        for what, path, write in zip(("status", "metrics"), self._reports(), (self._write_status, self._write_metrics)):
-            if path is None:
-                continue
-            try:
-                write(path, now)
-                self._broken.discard(what)
-                self._log("Statusfile", "written" if what == "status" else "metrics written")
-            except OSError as error:
-                if what not in self._broken:
-                    self._broken.add(what)
-                    self._log("Error", "cannot write the %s file %s: %s" % (what, show(path), reason(error)))
-
-    def _write_status(self, path, _now):
-        status.write(path, status.render(self.snapshot(self.syncs)))
-
-    def _write_metrics(self, path, _now):
-        from lsyncd_lite.report import metrics
-        if path != self._metered:
-            words = metrics.other(path, os.getpid())
-            if words is not None:
-                self._log("Warn", words)
-            self._metered = path
-        metrics.write(path, metrics.render(self.snapshot(self.syncs)))
-
-    def _end_metrics(self, path):
-        """Remove the metrics file, unless it is still to be at a path: who reads it would take what it says for the present."""
-        if self._metered not in (None, path):
-            from lsyncd_lite.report import metrics
-            metrics.remove(self._metered, os.getpid())
-            self._metered = None
+    def _report(self, now):
+        """Write the files that tell what we are at."""
+        self._changed = False
+        self._reports.write(lambda: self.snapshot(self.syncs), now)
 
     def _on_signal(self, number):
         if number == signal.SIGHUP and self._stop is None:

@@ -9,6 +9,7 @@ and "last_success" since the epoch, others long. What is not known is None.
 import os
 
 from lsyncd_lite import __version__
+from lsyncd_lite.mirror.pair import State
 from lsyncd_lite.paths import show
 
 
@@ -64,7 +65,7 @@ def of_sync(sync, now, history=None, points=False):
         "held": sync.guarded,              # what maxDelete holds, in words
         "lacks": sync.lacks if sync.absent else None,
         "degraded": sync.degraded,
-        "awaits": sync.awaits,             # what has to end before its first full sync, in words
+        "awaits": sync.awaits if sync.state is State.STARTING else None,  # what has to end before its first full sync, in words
         "owed": sync.owed,                 # names that onBatch.after was told in vain
         "jobs": {verdict.value: count for verdict, count in tally.jobs.items()},
         "seconds": tally.seconds,

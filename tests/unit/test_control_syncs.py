@@ -8,6 +8,7 @@ from test_sync import AGAIN, OK, PARTIAL, Mode, Pair
 from lsyncd_lite.mirror.change import WHOLE
 from lsyncd_lite.mirror.events import Events, Kind
 from lsyncd_lite.mirror.pair import AT_ONCE, State
+from lsyncd_lite.report.snapshot import of_sync
 
 
 def test_what_is_paused_gathers_and_goes_on_when_it_is_resumed():
@@ -20,6 +21,14 @@ def test_what_is_paused_gathers_and_goes_on_when_it_is_resumed():
     assert pair.due is None
     pair.sync.stopping, pair.sync.paused = False, False
     assert pair.sent(100) == [b"a", b"b"]
+
+
+def test_what_is_paused_waits_for_no_other_to_begin():
+    pair = Pair(init=True, section="www")
+    pair.sync.awaits = "maxInit = 2"
+    assert of_sync(pair.sync, 0)["awaits"] == "maxInit = 2"
+    pair.sync.paused = True
+    assert of_sync(pair.sync, 0)["awaits"] is None
 
 
 def test_what_is_paused_neither_probes_nor_fails_nor_compares():
