@@ -45,9 +45,10 @@ def command(config, environ, sockets=None):
         return words
     options = list(_DEFAULTS)  # ssh takes the first value it gets: users win
     if table.multiplex and sockets is not None and len(sockets) <= LONGEST and not any(map(_CONTROL.match, words)):
-        # who goes by another key or another option must not share a connection
+        # who goes by another key or another option must not share a connection, nor one that lets others go first
+        gentle = [b"%s=%s" % (name, to_bytes(str(value))) for name, value in ((b"nice", config.nice), (b"ionice", config.ionice)) if value is not None]
         host = config.host or config.target.partition(b":")[0]
-        path = b"%s/%08x%%C" % (sockets.replace(b"%", b"%%"), binascii.crc32(b"\0".join([*words, host])))
+        path = b"%s/%08x%%C" % (sockets.replace(b"%", b"%%"), binascii.crc32(b"\0".join([*words, host, *gentle])))
         options += [b"ControlPath=" + path, *_MULTIPLEX]
     return words + [word for option in options for word in (b"-o", option)]
 

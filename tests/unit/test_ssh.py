@@ -16,9 +16,9 @@ DEFAULTS = [b"BatchMode=yes", b"ConnectTimeout=30", b"ServerAliveInterval=15", b
 SOCKETS = b"/run/lsyncd-lite-5"
 
 
-def remote(rsh=None, **table):
+def remote(rsh=None, nice=None, ionice=None, **table):
     """Return the SyncConfig of a remote target with an ssh table."""
-    return config(mode="rsyncssh", host=b"h", targetdir=b"d", target=b"h:d/", local=False, rsync={"rsh": rsh}, ssh=table)
+    return config(mode="rsyncssh", host=b"h", targetdir=b"d", target=b"h:d/", local=False, rsync={"rsh": rsh}, ssh=table, nice=nice, ionice=ionice)
 
 
 def command(rsh=None, environ=None, sockets=None, **table):
@@ -64,6 +64,11 @@ def test_one_connection_serves_all_that_go_the_same_way():
     others = [dict(port=22), dict(identityFile="/k"), dict(identityFile="/l"), dict(options=("User=x",)), dict(_extra=("-4",)), dict(rsh="ssh -4"), dict(binary="x")]
     assert len({path(command(sockets=SOCKETS, **other)) for other in others} | {path(words)}) == len(others)  # but -4 is -4
     assert path(command(sockets=b"/run/50%/x")).startswith(b"/run/50%%/x/")
+
+
+def test_who_is_gentle_makes_no_connection_that_others_would_share():
+    paths = [path(ssh.command(remote(**keys), {}, SOCKETS)) for keys in ({}, {"nice": 10}, {"nice": 11}, {"ionice": "idle"}, {"nice": 10, "ionice": "idle"})]
+    assert len(set(paths)) == 5 and path(ssh.command(remote(nice=10), {}, SOCKETS)) == paths[1]
 
 
 @pytest.mark.parametrize("table", [
