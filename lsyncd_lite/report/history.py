@@ -42,9 +42,9 @@ class History:
             ring.marks = (*ring.marks[-1:], (now, sent))
 
     def inherit(self, heir, sync):
-        """Let a sync go on with the points of one that is no more."""
+        """Let a sync that has none go on with the points of one that is no more."""
         if sync in self._rings:
-            self._rings[heir] = self._rings[sync]
+            self._rings.setdefault(heir, self._rings.pop(sync))
 
     def rate(self, sync, now):
         """Return the bytes a second that a sync has sent since the look before the last: in the last minute or two; None: not known."""

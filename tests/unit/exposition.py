@@ -54,7 +54,7 @@ def facts(name, **more):
     return {**dict(name=name, section=name, mode="rsync", source="/s/", target="host:/" + name, state="idle", paused=False, queued=3, in_flight=1,
                    oldest=2.5, last_success=1e9, lag=0.25, rate=None, failing_since=None, last_error=None, next_try=None, held=None, lacks=None,
                    degraded=None, owed=0, jobs={verdict.value: 1 for verdict in Verdict}, seconds=1.5, retries=2, bytes=10 ** 15, files=7,
-                   progress=None, canary=None), **more}
+                   progress=None, canary=None, awaits=None, tunnel=None), **more}
 
 
 def taken(*syncs, **daemon):

@@ -112,6 +112,20 @@ def test_a_sync_that_is_begun_anew_goes_on_with_the_points_and_one_that_ended_is
     assert namespace(**history.of(new)).every == 60
 
 
+def test_one_that_runs_keeps_its_points_and_two_heirs_do_not_share_them():
+    history, old, running, new = History(), Sync(), Sync(), Sync()
+    running.sent = (5, 0)
+    for minute in range(3):
+        history.beat([old, running] if minute else [running], 60.0 * minute)
+        running.sent = (running.sent[0] * 2, 0)
+    points = history.of(running)["points"]
+    for heir in running, new:
+        history.inherit(heir, old)
+    assert history.of(running)["points"] == points
+    history.beat([running, new], 180.0)
+    assert len(history.of(running)["points"]) == 3 and len(history.of(new)["points"]) <= 1
+
+
 def test_what_a_ring_cannot_hold_is_the_most_that_it_can():
     history, sync = History(), Sync()
     history.beat([sync], 0.0)

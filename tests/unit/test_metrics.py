@@ -19,7 +19,8 @@ def one(found, name, **labels):
 
 
 def test_all_numbers_of_a_sync_are_there():
-    text = metrics.render(taken(facts("www", progress={"percent": 42, "bytes": 1}, canary={"file": "c", "age": None, "lag": 0.5}, last_error="x", held="y"),
+    text = metrics.render(taken(facts("www", progress={"percent": 42, "bytes": 1}, canary={"file": "c", "age": None, "lag": 0.5}, last_error="x", held="y",
+                                      awaits="maxInit = 2", tunnel={"mode": "pool", "processes": 3, "ready": 2, "error": "z"}),
                                 started=9e8, watches=5, watches_limit=8192, polled=0, overflows=2, memory=12 * 2 ** 20, refused="no"))
     found, labels = read(text), dict(sync="www", mode="rsync", target="host:/www")
     assert text.startswith("# written by lsyncd-lite, PID 77\n")
@@ -27,7 +28,8 @@ def test_all_numbers_of_a_sync_are_there():
     assert one(found, "configuration_refused") == 1 and one(found, "watches_limit") == 8192
     wanted = {"queued_changes": 3, "in_flight_changes": 1, "oldest_pending_seconds": 2.5, "last_success_timestamp_seconds": 1e9, "lag_seconds": .25,
               "failing": 1, "held": 1, "degraded": 0, "paused": 0, "source_missing": 0, "job_seconds_total": 1.5, "retries_total": 2,
-              "sent_bytes_total": 1e15, "sent_files_total": 7, "full_sync_progress_ratio": .42, "canary_lag_seconds": .5, "canary_age_seconds": 0}
+              "sent_bytes_total": 1e15, "sent_files_total": 7, "full_sync_progress_ratio": .42, "canary_lag_seconds": .5, "canary_age_seconds": 0,
+              "awaiting_start": 1, "tunnels": 3, "tunnels_open": 2}
     assert {name: one(found, name, **labels) for name in wanted} == wanted
     assert one(found, "jobs_total", outcome="partial", **labels) == 1 and len(found["lsyncd_lite_jobs_total"][2]) == len(Verdict)
 
@@ -35,7 +37,7 @@ def test_all_numbers_of_a_sync_are_there():
 def test_what_is_not_known_is_not_there():
     found = read(metrics.render(taken(facts("www", oldest=None, last_success=None, lag=None))))
     assert one(found, "oldest_pending_seconds", sync="www", mode="rsync", target="host:/www") == 0
-    assert not {"lsyncd_lite_lag_seconds", "lsyncd_lite_last_success_timestamp_seconds", "lsyncd_lite_canary_lag_seconds",
+    assert not {"lsyncd_lite_lag_seconds", "lsyncd_lite_tunnels", "lsyncd_lite_tunnels_open", "lsyncd_lite_last_success_timestamp_seconds", "lsyncd_lite_canary_lag_seconds",
                 "lsyncd_lite_full_sync_progress_ratio", "lsyncd_lite_resident_memory_bytes"} & set(found)
 
 
