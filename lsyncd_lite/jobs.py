@@ -68,8 +68,9 @@ class Jobs:
                 argv = self._tunnels.enter(sync, job)
         except ValueError as error:
             return [os.fsencode(str(error))]
-        before = needs.gentle(sync.config) if job.purpose not in (HOOK, ASKING) else {}  # these may start what is to stay
-        argv = [*(word for name, options in before.items() for word in (name, *options)), *argv]
+        before = ()
+        if job.purpose not in (HOOK, ASKING):  # these may start what is to stay
+            before, argv = needs.gentle(sync.config), needs.gently(sync.config, argv)
         if self._log.shows("Exec"):
             words = discreet(argv, secrets_of(sync.config))
             words = [word if len(word) <= WORD_LONGEST else word[:WORD_LONGEST] + b"..." for word in words]

@@ -10,6 +10,7 @@ import signal
 import time
 
 from lsyncd_lite.errors import reason
+from lsyncd_lite.mirror import needs
 from lsyncd_lite.mirror.pair import earliest, how
 from lsyncd_lite.mirror.tunnel import GRACE, Phase, Task, Tunnels
 from lsyncd_lite.paths import show
@@ -111,7 +112,7 @@ class Openings:
         except OSError as error:
             self._failed(sync, tunnel, "has no port at %s: %s" % (table.localhost, reason(error)), now)
             return
-        argv = table.command.argv({"localport": b"%d" % (port or 0)})
+        argv = needs.gently(sync.config, table.command.argv({"localport": b"%d" % (port or 0)}))
         if self._log.shows("Exec"):
             self._log("Exec", "%s: tunnel: %s" % (sync.config.name, " ".join(map(show, discreet(argv, secrets_of(sync.config))))))
         try:

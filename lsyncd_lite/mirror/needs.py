@@ -32,6 +32,11 @@ def gentle(config):
     return found
 
 
+def gently(config, argv):
+    """Return the argv (list of bytes) by which an argv runs with the priority that a SyncConfig wants."""
+    return [*(word for name, options in gentle(config).items() for word in (name, *options)), *argv]
+
+
 def missing(program, config):
     """Return the words for a program (bytes) that is not there, and what to do about it."""
     words, is_sync = "there is no program %s" % show(program), config.mode in ("rsync", "rsyncssh", "direct")

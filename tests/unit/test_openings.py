@@ -25,13 +25,13 @@ class Mode:
 class Host:
     """Openings of one sync, with a loop and real children."""
 
-    def __init__(self, command, **table):
+    def __init__(self, command, nice=None, **table):
         self.loop, self.lines = Loop([signal.SIGCHLD]), []
         log = self
         self.children = Children(self.loop, lambda tag, line: self.openings.on_line(tag[0], line))
         self.openings = Openings(self.loop, log, self.children)
         values = dict({"command": commands.parse(command), "mode": "command", "parallel": 1, "readyDelay": 20.0, "retryDelay": 1000.0, "localhost": "localhost"}, **table)
-        self.sync = Sync(config(tunnel=values, init=False), Mode(), 0, 0, lambda: 0)
+        self.sync = Sync(config(tunnel=values, init=False, nice=nice), Mode(), 0, 0, lambda: 0)
         self.openings.use([self.sync], time.monotonic())
 
     def __call__(self, category, words):
@@ -95,6 +95,12 @@ def test_without_a_port_there_is_no_process(host):
     one.until(lambda: one.sync.last_error)
     assert one.sync.last_error == "the tunnel has no port at 192.0.2.1: Cannot assign requested address" and not len(one.children)
     assert one.lines == [("Error", "www: %s; tried again every 1000 s" % one.sync.last_error)]
+
+
+def test_it_is_as_gentle_as_what_it_carries(host):
+    one = host("read -r x < /proc/$$/stat; echo ${x##*)} | cut -d ' ' -f 17; : ^localport; exit 3", nice=7)
+    one.until(lambda: one.sync.last_error)
+    assert one.sync.last_error == "the tunnel ended with 3: %d" % (os.nice(0) + 7)
 
 
 def test_one_that_talks_without_end_does_not_fill_the_log(host):
