@@ -10,21 +10,19 @@ import signal
 import time
 
 from lsyncd_lite.canary import Canaries
-from lsyncd_lite.config.config import as_mode
 from lsyncd_lite.control import Control
 from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, lacking
 from lsyncd_lite.jobs import Jobs, lacks
 from lsyncd_lite.keeping import Keeper
 from lsyncd_lite.mirror.job import LOST, Verdict
-from lsyncd_lite.mirror.rsync import Rsync
 from lsyncd_lite.mirror.sync import Sync
+from lsyncd_lite.modes import mode_of
 from lsyncd_lite.paths import below, show, to_bytes
 from lsyncd_lite.report import snapshot, status
 from lsyncd_lite.report.history import History
 from lsyncd_lite.reporting import Reports
 from lsyncd_lite.system.loop import Loop
 from lsyncd_lite.system.pidfile import Pidfile
-from lsyncd_lite.system.process import argv_of
 from lsyncd_lite.system.source import Source
 from lsyncd_lite.system.state import State
 from lsyncd_lite.watch.choice import roots
@@ -274,7 +272,7 @@ class Daemon:
             sync = next((old for old in left if old.config.same_pair(wanted)), None)
             if sync is not None:
                 left.remove(sync)
-            plan.append((wanted, sync, self._mode(wanted) if sync is None else None))
+            plan.append((wanted, sync, mode_of(wanted, self._jobs.sockets, self._log) if sync is None else None))
         return plan
 
     def _apply(self, plan, config, insist):
@@ -372,28 +370,6 @@ class Daemon:
         else:
             self._log("Error", "%s: %s; waiting for it" % (sync.config.name, words))
             self._told[sync] = _why(words)
-
-    def _mode(self, wanted):
-        """Return the mode of a SyncConfig; raise ScriptError."""
-        if wanted.mode == "exec":
-            from lsyncd_lite.mirror.exec import Exec
-            return Exec(wanted)
-        if wanted.mode == "script":
-            from lsyncd_lite.mirror.script import Script
-            from lsyncd_lite.system.script import Calls
-            return Script(wanted, Calls(wanted, self._log, lambda mode: self._standard(as_mode(wanted, mode), None)))
-        return self._standard(wanted, self._jobs.sockets)
-
-    @staticmethod
-    def _standard(wanted, sockets):
-        """Return the mode of a SyncConfig that makes its target equal; sockets: the directory for shared connections, or None."""
-        if wanted.mode == "direct":  # each is imported where it is wanted: one is what a daemon needs
-            from lsyncd_lite.mirror.direct import Direct
-            return Direct(wanted, os.environb, argv_of("lsyncd_lite.system.equal"))
-        if wanted.mode == "rsyncssh":
-            from lsyncd_lite.mirror.rsyncssh import RsyncSsh
-            return RsyncSsh(wanted, os.environb, sockets)
-        return Rsync(wanted, os.environb, sockets)
 
     def reload(self):
         """Read the configuration again; return ([what is wrong with it], [warnings])."""
