@@ -33,7 +33,7 @@ DAEMON = {
     "watches": None,         # directories that are watched
     "watches_limit": None,   # of the kernel, for this user
     "polled": None,          # directories that are scanned instead
-    "overflows": None,       # times that the kernel's queue was full
+    "overflows": None,       # times that changes below a source were lost, as the kernel's queue was full
     "memory": None,          # bytes that are resident
 }
 
