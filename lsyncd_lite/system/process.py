@@ -117,7 +117,7 @@ class Children:
         """Read nothing more for a moment of a child that tells how far it is, and has said so many bytes; tell whether it is one, and runs."""
         if child.account is None or child.output is None or child.pid not in self._running:
             return False
-        child.nap = max(_NAP, min(_NAP_LONGEST, child.nap * child.room / 4 / max(1, count)))
+        child.nap = max(_NAP, min(_NAP_LONGEST, child.nap * min(2, child.room / 4 / max(1, count))))  # one that was slow may be fast now
         child.rests_until = time.monotonic() + child.nap
         self._loop.remove(child.output)
         return True
