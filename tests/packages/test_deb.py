@@ -317,7 +317,7 @@ def test_a_killed_daemon_is_status_1_and_can_be_started(configured):
     wait_for(lambda: not configured.running(), "its end")
     assert configured.init("status")[0] == 1
     assert configured.init("try-restart") == (0, "")
-    assert "is left of one that was killed" in configured.root.run("lsyncd-lite", "status", check=False).stdout
+    assert "is left of one that was killed" in configured.root.run("lsyncd-lite", "check", check=False).stdout
     assert configured.init("start")[0] == 0
     assert configured.init("status")[0] == 0
     pid = configured.pid()

@@ -153,7 +153,7 @@ def test_a_link_with_a_name_is_a_daemon_of_its_own(service):
     assert service("start", name="lsyncd-lite.web").returncode == 0
     mirrors(host, "one")
     mirrors(host, "two", "web")
-    assert host.run("lsyncd-lite", "pause", "-socket", "web").stdout == "web: paused\n"
+    assert host.run("lsyncd-lite", "pause", "-socket", "web").stdout == "one: paused\n"
     assert host.run("lsyncd-lite", "resume", "-socket", "web").returncode == 0
     assert service("stop").returncode == 0
     mirrors(host, "three", "web")
