@@ -66,11 +66,10 @@ class Arrival:
         self._judge()
 
     def sent(self, entries, began, now):
-        """Take note of a job that has succeeded and its (path, marks) entries; tell whether it was about the canary alone."""
+        """Take note of a job that has succeeded and its (path, marks) entries."""
         if any(path == self._file or marks & WHOLE and (not path or is_in(self._file, [path])) for path, marks in entries):
             self._job = began, now
             self._judge()
-        return [path for path, _marks in entries] == [self._file]
 
     def _judge(self):
         began, ended = self._job
@@ -137,6 +136,13 @@ class Canaries:
             place.syncs.append(sync)
             place.due = min(place.due, time.monotonic() + place.interval)
             sync.canary.trouble = place.trouble
+
+    def sent(self, sync, entries, began, now):
+        """As `Arrival.sent`, of any Sync; tell whether the job was about canaries alone, also those of others with its source."""
+        if sync.canary is not None:
+            sync.canary.sent(entries, began, now)
+        files = {place.file for place in self._places.values() if place.root == sync.config.source}
+        return bool(entries) and all(path in files for path, _marks in entries)
 
     def stop(self):
         """Touch nothing any more."""

@@ -160,9 +160,20 @@ def _command(command, arguments):
     return steering.run(command.name, sync, given, _say)
 
 
+def _meant(word):
+    """Return the command that was meant by a word that is none and no file, or None."""
+    if word.startswith("-") or "/" in word or os.path.lexists(to_bytes(word)):
+        return None
+    import difflib
+    return next(iter(difflib.get_close_matches(word, COMMANDS, 1)), None)
+
+
 def _run(arguments):
     if arguments and arguments[0] in COMMANDS:
         return _command(COMMANDS[arguments[0]], arguments[1:])
+    meant = _meant(arguments[0]) if arguments else None
+    if meant is not None:
+        raise ConfigError(["%s: there is no such command, and no such file; did you mean %s?" % (show(arguments[0]), meant)])
     given, words = parse(arguments)
     if "help" in given:
         return _say(help_text())

@@ -322,7 +322,7 @@ class Control:
         if sync.state in STUCK:
             again = "" if sync.next_try is None or sync.state in (State.PAUSED, State.ABSENT) else ", next try in %d s (retry tries now)" % max(0, sync.next_try - now)
             return {State.PAUSED: "paused (resume lets it go on)", State.ABSENT: sync.lacks}.get(sync.state, sync.state.value + again)
-        return None
+        return sync.awaits
 
 
 class _Wait:

@@ -173,7 +173,7 @@ class Daemon:
         verdict, words, fatal = sync.on_exit(job, code, lines, now, time.time())
         name = sync.config.name
         if verdict is Verdict.OK:
-            is_canary = sync.canary is not None and sync.canary.sent(entries, job.began, now)
+            is_canary = self._canaries.sent(sync, entries, job.began, now)
             if words:
                 self._log("Output" if is_canary else "Normal", "%s: %s" % (name, words))
             if sync.last_error is None:

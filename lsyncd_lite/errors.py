@@ -6,6 +6,7 @@ ScriptError: a script of the user's has failed; one line.
 changes: the words for a number of changes.
 reason: the words for what the kernel refused, in either of them and in the log.
 lacking: the words for a module that is not there.
+killed: those for a child that a signal has ended.
 """
 
 import os
@@ -36,6 +37,11 @@ class ScriptError(Exception):
 def reason(error):
     """Return the words for an OSError, without numbers and names."""
     return os.strerror(error.errno) if error.errno else str(error)
+
+
+def killed(status):
+    """Return the words for a child that has ended by a signal; status: its negative number. What nobody has sent KILL is the kernel's doing."""
+    return "was killed by signal %d%s" % (-status, " (memory was short? dmesg tells)" if status == -9 else "")
 
 
 def lacking(error):

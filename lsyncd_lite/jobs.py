@@ -29,6 +29,7 @@ BLOCKED = 2          # looks at which it waited for a fifo
 # other when it has no room: sshd_config(5), MaxSessions.
 GATE, GATE_LONGEST, GATE_CROWD = 0.05, 10.0, 0.5
 SESSIONS = 9
+_KEPT = b"cannot delete non-empty directory: "  # --max-delete=0 says it of each
 
 
 class Jobs:
@@ -111,6 +112,9 @@ class Jobs:
         sync, job = tag
         if not isinstance(job, Job):
             self._tunnels.on_line(sync, line)
+            return
+        if job.empties and line.startswith(_KEPT):  # a line for each name there, of a job whose error says it all
+            self._log("Output", "%s: %s" % (sync.config.name, show(line)))
             return
         job.printed += 1
         if job.printed > PRINTED:

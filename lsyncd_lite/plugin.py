@@ -16,7 +16,7 @@ from lsyncd_lite.system import ask
 PATIENCE = 5.0  # seconds in which a daemon has to answer: who starts us gives up after 10, mostly
 
 _DENIED = os.strerror(13)  # EACCES, in the words that others have made of it
-_LET_BY_SUDO = "only root and the daemon's own user may ask it: call this by sudo, or give -s and its status file"
+_LET_BY_SUDO = "call this by sudo, or give -s and its status file"
 _LET_BY_GROUP = "it is for its owner and group: put who asks into that group"
 
 
@@ -83,7 +83,7 @@ def _found(given, sync):
             refused.append(str(error))
     denied = [words for words in lost if _DENIED in words]
     if not shots and (denied or refused):
-        raise _Unknown("%s: %s" % (denied[0], _LET_BY_SUDO) if denied else refused[0])
+        raise _Unknown("%s: %s: %s" % (denied[0], steering.WHO_MAY, _LET_BY_SUDO) if denied else refused[0])
     return shots, lost
 
 

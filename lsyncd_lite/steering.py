@@ -8,9 +8,11 @@ from lsyncd_lite.config import settings
 from lsyncd_lite.errors import ConfigError, Fatal
 from lsyncd_lite.paths import show, to_bytes
 from lsyncd_lite.report import screen, status, table
+from lsyncd_lite.report.columns import cut
 from lsyncd_lite.system import ask
 
 FAILURE, LATE = 255, 1
+WHO_MAY = "only root and the daemon's own user may ask it"
 NOT_RUNNING = 3       # of status: nobody answers (as systemctl(1) has it)
 CONFIGURATION = b"/etc/lsyncd-lite/%s.conf"
 PATHS = 100           # queued paths of a sync that status -v names
@@ -55,9 +57,11 @@ def daemons(given):
                 troubles.append(str(error))
     if alive:
         return alive
-    raise ask.Unreachable("no lsyncd-lite %s%s: looked for %s%s" % (
-        "runs" if wanted is None else "called %s runs" % show(wanted), "" if not troubles else " that answers",
-        ", ".join(show(os.path.join(name, b"*.sock")) for name in ask.directories(os.environb)), "".join("; " + words for words in troubles)))
+    if troubles:
+        raise ask.Unreachable("; ".join(troubles) + (": " + WHO_MAY) * any(os.strerror(13) in words for words in troubles))
+    dead = ["%s is left of one that was killed" % show(path) for path in found]
+    raise ask.Unreachable("no lsyncd-lite %s: %s" % ("runs" if wanted is None else "called %s runs" % show(wanted), ", ".join(
+        dead or ["looked for " + ", ".join(show(os.path.join(name, b"*.sock")) for name in ask.directories(os.environb))])))
 
 
 def snapshots(sync, given, tell=lambda words: None, timeout=ask.PATIENCE, **request):
@@ -165,7 +169,11 @@ def _status(_command, sync, given, say):
 
 def _tables(found, width, has_paths):
     """Return what people see of snapshots."""
-    return "\n".join(table.render(shot, width, screen.has_colours(), has_paths, screen.is_ascii()) for shot in found)
+    def headed(shot):
+        head = shot["configuration"] if len(found) > 1 else None
+        return ("" if head is None else "%s\n" % (head if width is None else cut(head, width, "~"))) + table.render(
+            shot, width, screen.has_colours(), has_paths, screen.is_ascii())
+    return "\n".join(map(headed, found))
 
 
 def _watch(sync, given):

@@ -79,7 +79,7 @@ ASKING = {option.name: option for option in (
     Option("v", "", "Name the queued paths, too."),
     Option("html", "FILE", "Write it as a page that needs nothing else."),
     Option("s", "FILE", "Read this status file; ask no daemon."),
-    Option("w", "NUMBER", "Warn of more queued changes of a sync than this (or a range: 10:, ~:10, 10:20, @10:20)."),
+    Option("w", "NUMBER", "Warn of more queued changes of a sync than this (or a range, as 10: or 10:20)."),
     Option("c", "NUMBER", "More than this are critical."),
     Option("age", "SECS", "A change that waits for longer than this is critical (WARN,CRIT: with a warning before)."),
     Option("alive", "", "Only 0 or 1: whether the daemon works (for health checks)."),

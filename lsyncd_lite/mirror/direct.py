@@ -9,6 +9,7 @@ system that hangs must not stop the daemon.
 
 import stat
 
+from lsyncd_lite.errors import killed
 from lsyncd_lite.mirror.account import Account
 from lsyncd_lite.mirror.change import FRESH, NEW, PLACE, WHOLE
 from lsyncd_lite.mirror.filters import Filter
@@ -178,7 +179,7 @@ class Direct:
     def _learn(self, status, output):
         """Take what the probe has found; without a word everything is tried."""
         if status is not None and status < 0:
-            return Verdict.AGAIN, "killed by signal %d" % -status
+            return Verdict.AGAIN, "the copying child " + killed(status)
         found = dict(line[len(ANSWER):].partition(b" ")[::2] for line in output if line.startswith(ANSWER))
         self._gnu, self._cp, self._has_rsync = b"gnu" in found, found.get(b"cp") or b"cp", found.get(b"rsync") != b""
         if found.get(b"cp") == b"":
@@ -208,7 +209,7 @@ class Direct:
             return Verdict.AGAIN, self._rsync.refused_empty
         if failed is None:
             if status < 0:
-                return Verdict.AGAIN, "killed by signal %d" % -status
+                return Verdict.AGAIN, "the copying child " + killed(status)
             return Verdict.AGAIN, "the copying child ended with %d: %s" % (status, told)
         if not failed:
             return Verdict.OK, None

@@ -62,7 +62,7 @@ class Pair:
     guarded = None        # why a job that would delete too much does not run, in words
     degraded = None       # why changes are noticed late, in words
     paused = False        # nothing starts: somebody wants that
-    awaits = None         # what has to end before its first full sync, in words
+    _awaits = None
     canary = None         # its Arrival (see canary.py), where it has one
 
     def __init__(self, config, mode, now, wall, jitter, insist=False, onepass=False):
@@ -413,6 +413,15 @@ class Pair:
     def released(self, job):
         """Take note of the end of a job of the sync that this one has inherited from."""
         self._predecessors.discard(job)
+
+    @property
+    def awaits(self):
+        """What has to end before it goes on, in words, or None; those of others who hold it up are set."""
+        return "a job that began before the reload" if self._predecessors else self._awaits
+
+    @awaits.setter
+    def awaits(self, words):
+        self._awaits = words
 
     def give_up(self, words):
         """Try nothing any more: what is pending stays so; words: why."""

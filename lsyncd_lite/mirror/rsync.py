@@ -9,6 +9,7 @@ import re
 import stat
 
 from lsyncd_lite.config import settings
+from lsyncd_lite.errors import killed
 from lsyncd_lite.mirror import needs, ssh
 from lsyncd_lite.mirror.account import ASKED, Account, asked
 from lsyncd_lite.mirror.change import FRESH, LITTER, NEW, PLACE, WHOLE
@@ -116,7 +117,7 @@ class Rsync:
         if job.purpose == BATCH and (status < 0 or status in _KILLED or 128 < status) and not any(map(_UNREACHED.match, output)):
             self._want_cleaned(job)
         if status < 0:
-            return Verdict.AGAIN, "killed by signal %d" % -status
+            return Verdict.AGAIN, "rsync " + killed(status)
         refused = any(_REFUSES_MISSING in line for line in output)
         if status == 2 and refused and job.purpose in (PROBE, BATCH, CHECK, CLEANING):
             self._receiver_is_broken = True

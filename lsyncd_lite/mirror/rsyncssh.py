@@ -8,6 +8,7 @@ could not be renamed there is transferred and removed like everything else.
 import re
 import stat
 
+from lsyncd_lite.errors import killed
 from lsyncd_lite.mirror.change import FRESH, PLACE
 from lsyncd_lite.mirror.job import RENAMES, Job, Verdict, answer
 from lsyncd_lite.mirror.moves import changed_directories
@@ -110,7 +111,7 @@ class RsyncSsh(Rsync):
         if status < 0 or 128 < status:  # killed, or the connection broke
             if not (status == 255 and any(line.startswith(_UNREACHED) for line in output)):
                 job.done = [None] * len(job.moves)
-            return Verdict.AGAIN, "killed by signal %d" % -status if status < 0 else "ssh ended with %d: %s" % (status, told)
+            return Verdict.AGAIN, "ssh " + killed(status) if status < 0 else "ssh ended with %d: %s" % (status, told)
         failed = answer(output, job.size) if status == 0 else None
         if failed is None:
             self.takes_moves = False

@@ -246,7 +246,7 @@ class _Table:
             if sync["failing_for"] is not None:
                 words.append("failing for %s" % units.age(int(sync["failing_for"])))
             if sync["next_try"] is not None:
-                words.append("next try in %s" % units.age(int(sync["next_try"])))
+                words.append("next try in %s, or by lsyncd-lite retry %s" % (units.age(int(sync["next_try"])), quote(sync["name"])))
             if words:
                 yield ", ".join(words), None
         if sync["held"] is not None:
@@ -258,7 +258,7 @@ class _Table:
             yield "waits: %s" % sync["awaits"], None
         tunnel = sync.get("tunnel")
         if tunnel is not None and tunnel["error"] is not None:
-            yield "tunnel: %s of %s open: %s" % (tunnel["ready"], tunnel["processes"], tunnel["error"]), YELLOW
+            yield "tunnel: %s of %s open%s" % (tunnel["ready"], tunnel["processes"], "" if tunnel["error"] == sync["last_error"] else ": %s" % tunnel["error"]), YELLOW
         if sync["degraded"] is not None:
             yield "degraded: %s" % sync["degraded"], YELLOW
         if sync["paused"]:

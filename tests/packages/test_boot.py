@@ -3,6 +3,7 @@
 All that a mirror can do is done under the units' restrictions.
 """
 
+import json
 import os
 import re
 import stat
@@ -484,6 +485,143 @@ def test_an_instance_without_a_configuration_is_skipped(machine):
     assert machine.show("lsyncd-lite@nothing", "ActiveState") == "inactive"
 
 
+# ---- asked and steered -------------------------------------------------------------------------------------
+
+def ask(machine, *words, code=0, user=None):
+    """Run lsyncd-lite COMMAND in the machine, as root or another; return what it prints."""
+    done = machine.run(*(("runuser", "-u", user, "--") if user else ()), "lsyncd-lite", *words, check=False)
+    assert done.returncode == code, done.stdout
+    return done.stdout
+
+
+def test_root_asks_and_steers_the_service_and_an_instance(machine, service, instance):
+    machine.sh("mkdir /srv/src2 /srv/dst2")
+    service.start(LOCAL.replace("delay = 0", "delay = 1000"))
+    instance.start(LOCAL.replace("/srv/src", "/srv/src2").replace("/srv/dst", "/srv/dst2").replace("www", "web"))
+    ask(machine, "wait", "-timeout", "20")
+    shots = json.loads(ask(machine, "status", "-json"))
+    assert [(shot["pid"], shot["configuration"], [sync["name"] for sync in shot["syncs"]]) for shot in shots] == [
+        (service.pid, "/" + CONF, ["www"]), (instance.pid, "/" + instance.conf, ["web"])]
+    said = ask(machine, "status")
+    assert "/" + CONF in said and "/" + instance.conf in said, "which is which"
+    assert ask(machine, "check").startswith("LSYNCD_LITE OK - 2 syncs: all idle | ")
+    for name in "a", "b":
+        (machine / "srv" / ("src" + "2" * (name == "b")) / name).write_text("x")
+    ask(machine, "flush", "www")
+    ask(machine, "wait", "-timeout", "20")
+    assert (machine / "srv/dst/a").read_text() == (machine / "srv/dst2/b").read_text() == "x"
+    ask(machine, "pause", "web")
+    assert "LSYNCD_LITE WARNING - web: paused" in ask(machine, "check", code=1)
+    assert "resume web" in ask(machine, "status", "-socket", "web")
+    assert "-socket" in ask(machine, "resume", code=255)
+    ask(machine, "resume", "-socket", "web")
+    ask(machine, "full", "www")
+    assert "retry" not in ask(machine, "retry", "www", code=0)
+    service.configure(LOCAL + "    colour = red\n")
+    assert "colour" in ask(machine, "reload", "-socket", "lsyncd-lite", code=255)
+    assert "LSYNCD_LITE WARNING - /%s: the new configuration is refused: " % CONF in ask(machine, "check", code=1)
+    service.configure(LOCAL)
+    ask(machine, "reload", "-socket", "lsyncd-lite")
+    ask(machine, "check")
+
+
+def test_others_are_told_that_they_may_not_ask(machine, service):
+    service.start(LOCAL.replace("delay = 0", "delay = 0\n    statusFile = /run/lsyncd-lite/lsyncd-lite.status\n    statusInterval = 1"))
+    assert "LSYNCD_LITE UNKNOWN" in ask(machine, "check", code=3, user="nobody") and "only root" in ask(machine, "check", code=3, user="nobody")
+    assert "only root" in ask(machine, "status", code=255, user="nobody") and "only root" in ask(machine, "pause", code=255, user="nobody")
+    wait_for(lambda: machine.run("test", "-e", "/run/lsyncd-lite/lsyncd-lite.status", check=False).returncode == 0, service.story)
+    machine.run("chgrp", "alice", "/run/lsyncd-lite/lsyncd-lite.status")
+    assert ask(machine, "check", "-s", "/run/lsyncd-lite/lsyncd-lite.status", user="alice").startswith("LSYNCD_LITE OK")
+
+
+@pytest.mark.parametrize("name", ("lsyncd-lite", "lsyncd-lite@web"))
+def test_what_a_command_has_stopped_stays_down_until_it_is_started(machine, service, instance, name):
+    one = service if name == "lsyncd-lite" else instance
+    one.drop_in("[Service]\nRestartSec=100ms\n")
+    one.start(LOCAL.replace("delay = 0", "delay = 1000"))
+    ask(machine, "wait", "-timeout", "20")
+    first, restarts = one.pid, one.show("NRestarts")
+    (machine / "srv/src/f").write_text("x")
+    wait_for(lambda: '"queued": 1' in ask(machine, "status", "-json"), one.story)
+    assert "the daemon has ended" in ask(machine, "stop", "-timeout", "30")
+    assert (machine / "srv/dst/f").read_text() == "x"
+    wait_for(lambda: one.state == "inactive", one.story)
+    assert (one.show("Result"), one.show("NRestarts"), one.pid) == ("success", restarts, 0)
+    assert "no lsyncd-lite runs" in ask(machine, "status", code=255) and "LSYNCD_LITE CRITICAL" in ask(machine, "check", code=2)
+    one.start()
+    assert one.pid not in (0, first)
+    ask(machine, "check")
+
+
+def test_after_a_crash_the_next_answers_at_the_same_place(machine, service):
+    service.drop_in("[Service]\nRestartSec=1\n")
+    service.start(LOCAL)
+    first = service.pid
+    machine.run("kill", "-KILL", first)
+    wait_for(lambda: service.state == "active" and service.pid not in (0, first), service.story)
+    assert json.loads(ask(machine, "status", "-json"))["pid"] == service.pid
+    assert machine.sh("ls /run/lsyncd-lite/*.sock").stdout == "/run/lsyncd-lite/lsyncd-lite.sock\n"
+
+
+def test_the_numbers_are_where_node_exporter_looks(machine, service):
+    machine.sh("useradd prometheus; install -d -o prometheus /var/lib/prometheus; install -d /var/lib/prometheus/node-exporter")  # as its package does
+    service.start(LOCAL.replace("delay = 0", "delay = 0\n    metricsFile = /var/lib/prometheus/node-exporter/lsyncd-lite.prom\n    statusInterval = 1"))
+    path = machine / "var/lib/prometheus/node-exporter/lsyncd-lite.prom"
+    wait_for(lambda: path.is_file() and 'lsyncd_lite_jobs_total{sync="www"' in path.read_text(), service.story)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644 and not service.said("Warn")
+    machine.systemctl("stop", UNIT)
+    assert not path.exists() or "lsyncd_lite_up 0" in path.read_text()
+
+
+def test_a_page_is_written_by_cron(machine, service):
+    service.start(LOCAL)
+    line = next(line for line in (CHECKOUT / "man/lsyncd-lite.1").read_text().splitlines() if "root lsyncd-lite status -html" in line)
+    machine.sh("mkdir -p /var/www/html; " + line.partition(" root ")[2])
+    assert "www" in (machine / "var/www/html/mirrors.html").read_text()
+
+
+GENTLE = """
+    [settings]
+    delay = 0
+    insist = yes
+    nice = 7
+    ionice = idle
+    [sync far]
+    source = /srv/src
+    target = rsync://127.0.0.1:^localport/mirror
+    rsync.archive = yes
+    rsync.binary = /srv/gentle
+    tunnel.command = ssh -N -o BatchMode=yes -o ExitOnForwardFailure=yes %(ssh)s -L 127.0.0.1:^localport:localhost:8730 root@localhost
+"""
+
+
+@pytest.fixture
+def gentle(machine):
+    """An rsync daemon behind the ssh server, and an rsync that notes how it goes."""
+    (machine / "srv/gentle").write_text('#!/bin/sh\n{ nice; ionice; } > /run/lsyncd-lite/gentle\nexec rsync "$@"\n')
+    (machine / "etc/rsyncd.test").write_text("use chroot = no\nuid = 0\ngid = 0\n[mirror]\npath = /srv/dst\nread only = no\n")
+    machine.run("chmod", "755", "/srv/gentle")
+    machine.run("systemd-run", "--quiet", "--unit=rsyncd-test", "rsync", "--daemon", "--no-detach", "--port=8730", "--address=127.0.0.1", "--config=/etc/rsyncd.test")
+    yield
+    machine.systemctl("stop", "rsyncd-test")
+
+
+def test_tunnels_and_gentle_jobs_work_under_the_unit(machine, service, gentle):
+    service.start(GENTLE % {"ssh": ""})
+    (machine / "srv/src/f").write_text("x")
+    service.wait_arrives("srv/dst/f")
+    assert machine.run("cat", "/run/lsyncd-lite/gentle").stdout == "7\nidle\n"
+    ask(machine, "wait", "-timeout", "20")
+    machine.systemctl("stop", UNIT)
+    assert machine.run("pgrep", "-f", "^ssh -N", check=False).stdout == ""
+
+
+def test_a_command_names_the_targets_under_the_unit(machine, service):
+    service.start(LOCAL.replace("target = /srv/dst", "targetsFrom = !echo root@localhost:/srv/dst"))
+    (machine / "srv/src/f").write_text("x")
+    service.wait_arrives("srv/dst/f")
+
+
 # ---- all that a mirror can do, under the restrictions ----------------------------------------------------
 
 EVERYTHING = """
@@ -668,6 +806,28 @@ def test_with_the_strict_drop_in_it_is_not_root_and_mirrors_to_another_host(mach
     wait_for(lambda: one.state == "active" and one.pid not in (0, first), one.story, 30)
     machine.systemctl("stop", one.unit)
     assert one.show("Result") == "success"
+
+
+def test_with_the_strict_drop_in_it_is_asked_and_goes_through_a_tunnel(machine, service, strict, gentle):
+    machine.sh("groupadd -f metrics; install -d -g metrics -m 775 /var/lib/prometheus/node-exporter")
+    strict(service, "SupplementaryGroups=metrics\nReadWritePaths=/var/lib/prometheus/node-exporter\n")
+    text = GENTLE % {"ssh": "-i /var/lib/lsyncd-lite/id -o UserKnownHostsFile=/var/lib/lsyncd-lite/known_hosts"}
+    service.start(text.replace("insist = yes", "insist = yes\n    statusInterval = 1\n    metricsFile = /var/lib/prometheus/node-exporter/lsyncd-lite.prom"))
+    _key(machine, service, "lsyncd-lite")
+    machine.systemctl("restart", UNIT)
+    (machine / "srv/src/f").write_text("x")
+    service.wait_arrives("srv/dst/f")
+    assert machine.run("cat", "/run/lsyncd-lite/gentle").stdout == "7\nidle\n"
+    ask(machine, "wait", "-timeout", "20")
+    assert "idle" in ask(machine, "status") and ask(machine, "check").startswith("LSYNCD_LITE OK")
+    assert "only root" in ask(machine, "check", code=3, user="nobody")
+    wait_for((machine / "var/lib/prometheus/node-exporter/lsyncd-lite.prom").is_file, service.story)
+    ask(machine, "pause")
+    ask(machine, "resume")
+    ask(machine, "reload")
+    ask(machine, "stop", "-timeout", "30")
+    wait_for(lambda: service.state == "inactive", service.story)
+    assert service.show("Result") == "success"
 
 
 def test_with_the_strict_drop_in_it_may_be_given_all_to_read_and_a_place_to_write(machine, service, strict):

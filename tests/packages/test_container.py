@@ -130,6 +130,8 @@ def test_it_mirrors_with_a_root_that_is_read_only_and_its_log_is_the_output(cont
     container.wait_arrives("later", "2")
     lines = [line for line in container.log().splitlines() if "full sync finished" in line]
     assert len(lines) == 1 and "Normal: container: full sync finished" in lines[0]
+    container.run("lsyncd-lite", "wait", "-timeout", "20")
+    assert "idle" in container.run("lsyncd-lite", "status").stdout and container.run("lsyncd-lite", "check").stdout.startswith("LSYNCD_LITE OK")
     assert container.run("touch", "/etc/x", check=False).returncode, "the root is not read-only"
 
 

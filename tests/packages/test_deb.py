@@ -87,6 +87,8 @@ def test_it_has_the_modules_of_the_checkout_and_nothing_of_the_tests(unpacked):
                  "usr/share/bash-completion/completions/lsyncd-lite", "usr/share/doc/lsyncd-lite/copyright",
                  "usr/share/doc/lsyncd-lite/CHANGES.md.gz", "usr/share/doc/lsyncd-lite/README.md.gz"):
         assert name in files
+    for name in re.findall(r'(?:src="|\]\()((?:man|contrib)/[^")]*)', (CHECKOUT / "README.md").read_text()):  # what the README shows, or leads to
+        assert "usr/share/doc/lsyncd-lite/" + name.replace("contrib/", "") in files
     for unit in ("lsyncd-lite.service", "lsyncd-lite@.service", "lsyncd-lite.target"):
         assert [name for name in files if name.endswith("lib/systemd/system/" + unit)]
     assert {path.name for path in CHECKOUT.glob("contrib/examples/*")} < {path.name for path in (
@@ -315,9 +317,12 @@ def test_a_killed_daemon_is_status_1_and_can_be_started(configured):
     wait_for(lambda: not configured.running(), "its end")
     assert configured.init("status")[0] == 1
     assert configured.init("try-restart") == (0, "")
+    assert "is left of one that was killed" in configured.root.run("lsyncd-lite", "check", check=False).stdout
     assert configured.init("start")[0] == 0
     assert configured.init("status")[0] == 0
     pid = configured.pid()
+    assert '"pid": %d' % pid in configured.root.run("lsyncd-lite", "status", "-json").stdout
+    assert configured.root.sh("ls /run/lsyncd-lite/*.sock").stdout == "/run/lsyncd-lite/lsyncd-lite.sock\n"
     assert configured.init("restart")[0] == 0
     assert configured.pid() not in (None, pid)
 

@@ -96,6 +96,9 @@ def test_from_start_to_stop(service):
     second = wait_for(lambda: pid(host) not in (None, first) and pid(host), "another daemon", 30)
     assert service("status").returncode == 0
     mirrors(host, "second")
+    host.run("lsyncd-lite", "wait", "-timeout", "20")  # where the one that was killed has left a socket
+    assert '"pid": %d' % second in host.run("lsyncd-lite", "status", "-json").stdout
+    assert host.sh("ls /run/lsyncd-lite/*.sock").stdout == "/run/lsyncd-lite/lsyncd-lite.sock\n"
 
     assert service("restart").returncode == 0
     wait_for(lambda: pid(host) not in (None, second), "one more daemon", 30)
@@ -150,6 +153,8 @@ def test_a_link_with_a_name_is_a_daemon_of_its_own(service):
     assert service("start", name="lsyncd-lite.web").returncode == 0
     mirrors(host, "one")
     mirrors(host, "two", "web")
+    assert host.run("lsyncd-lite", "pause", "-socket", "web").stdout == "one: paused\n"
+    assert host.run("lsyncd-lite", "resume", "-socket", "web").returncode == 0
     assert service("stop").returncode == 0
     mirrors(host, "three", "web")
     assert service("stop", name="lsyncd-lite.web").returncode == 0

@@ -108,6 +108,7 @@ def test_what_procd_is_told_mirrors_and_heeds_its_signals(service):
     assert service.calls == [["signal", "lsyncd-lite", "*", "HUP"]]
     host.sh("kill -%s %d" % (service.calls[0][-1], pid))
     wait_for(lambda: "configuration read again" in service.log(), "the reload in the log")
+    assert "'one queued'=0" in host.run("lsyncd-lite", "check").stdout
     (host / "srv/source/second").write_text("second")
     host.sh("kill %d" % pid)
     assert service.process.wait(30) == 128 + signal.SIGTERM and service.process.stderr.read() == ""

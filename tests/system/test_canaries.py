@@ -43,19 +43,22 @@ def test_it_arrives_in_every_way(src, mirrors):
     assert ": canary: " not in running.log()  # nothing went wrong
 
 
-def test_it_does_not_fill_the_log(src, dst, daemon):
+def test_it_does_not_fill_the_log(src, dst, tmp_path, daemon):
     make(src, "f")
-    running = daemon(sync(src, dst, delay=0, **KEYS), wait=False)
+    (tmp_path / "second").mkdir()
+    running = daemon(sync(src, dst, delay=0, **KEYS), sync(src, tmp_path / "second", delay=0), wait=False)  # which takes it for a file
     arrives(dst)
-    before = len(re.findall("(?m)Normal: .*mirrored", running.log()))
+    running.wait_path(tmp_path / "second/f")
+    before = len(re.findall("(?m)Normal: sync1: .*mirrored", running.log()))
     for _touch in range(3):
         arrives(dst)
     make(src, "g")
     running.wait_path(dst / "g")
-    running.wait(lambda: len(re.findall("(?m)Normal: .*mirrored", running.log())) > before, "a line about what is no canary")
-    assert len(re.findall("(?m)Normal: .*mirrored", running.log())) <= before + 3, running.log()  # that of g may be two, and the first a job that has just ended
+    running.wait_path(tmp_path / "second/g")
+    running.wait(lambda: len(re.findall("(?m)Normal: sync1: .*mirrored", running.log())) > before, "a line about what is no canary")
+    assert len(re.findall("(?m)Normal: sync1: .*mirrored", running.log())) <= before + 3, running.log()  # that of g may be two, and the first a job that has just ended
     assert len(re.findall("(?m)Output: .*mirrored", running.log())) >= 2
-
+    assert len(re.findall("(?m)Normal: sync2: .*mirrored", running.log())) <= 2 < len(re.findall("(?m)Output: sync2: .*mirrored", running.log())), running.log()
 
 def test_the_lag_is_the_delay_and_what_the_job_takes(src, dst, daemon):
     make(src, "f")

@@ -311,6 +311,8 @@ def test_of_several_daemons_the_one_is_steered_that_has_the_sync_or_that_is_name
         one.wait_log("2 syncs|full sync finished")
     found = json.loads(cli("status", "-json").stdout)
     assert [[one["name"] for one in snapshot["syncs"]] for snapshot in found] == [["both", "one"], ["both", "two"]]
+    shown = cli("status").stdout.splitlines()
+    assert [line for line in shown if line.endswith(".conf")] == [str(tmp_path / name / ("%s.conf" % name)) for name in ("one", "two")], "which is which"
     assert done(cli, "pause", "two") == ["two: paused"]
     assert done(cli, "resume", "-socket", "two") == ["both: is not paused", "two: goes on, with 0 changes"]
     for words in ["pause"], ["pause", "both"], ["stop"]:
@@ -320,6 +322,14 @@ def test_of_several_daemons_the_one_is_steered_that_has_the_sync_or_that_is_name
     ended = cli("pause", "three")
     assert ended.returncode == 255 and "one: there is no sync three" in ended.stderr
     assert cli("status", "-socket", "three").stderr.startswith("no lsyncd-lite called three runs: looked for ")
+
+
+def test_a_daemon_that_was_killed_is_told_from_none(daemon, cli, src, dst):
+    one = daemon(sync(src, dst, name="www"))
+    one.kill(signal.SIGKILL)
+    one.process.wait()
+    ended = cli("status")
+    assert ended.returncode == 255 and ended.stderr.endswith("daemon.sock is left of one that was killed\n")
 
 
 def test_two_daemons_of_one_configuration_have_two_sockets(daemon, cli, src, dst, tmp_path):

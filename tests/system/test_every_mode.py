@@ -242,6 +242,7 @@ def test_an_empty_directory_in_place_of_the_source_does_not_empty_the_targets(sr
     running.wait_status(last_error=lambda words: words and "refused to empty" in words)
     for way, target in running.targets.items():
         assert names(target) == {"a", "d/", "d/b"}, way
+    assert "Output: " in running.log() and "Normal: rsync: cannot delete" not in running.log(), "a line for each directory hides the one that matters"
     src.rmdir()
     os.rename(str(src.parent / "away"), str(src))
     make(src, "c")

@@ -216,6 +216,16 @@ def test_errors_are_one_line_and_255(run, arguments, expected):
     assert re.match(expected, line)
 
 
+@pytest.mark.parametrize("arguments, meant", [(["statsu"], "status"), (["puase", "www"], "pause"), (["chekc", "-w", "1"], "check"), (["resum", "-nodaemon"], "resume")])
+def test_a_misspelt_command_is_no_configuration(run, arguments, meant):
+    assert refused(run, *arguments) == ["%s: there is no such command, and no such file; did you mean %s?" % (arguments[0], meant)]
+
+
+def test_a_configuration_may_be_called_nearly_as_a_command_is(run, here):
+    (here / "statu").write_text("[sync www]\nmode = direct\nsource = /\ntarget = /none\n")
+    assert "did you mean" not in refused(run, "statu", "-nodaemon")[0]
+
+
 def test_a_defect_of_ours_is_one_line_too(run, monkeypatch):
     monkeypatch.setattr(cli.configuration, "load", lambda *_arguments: {}["a\nb"])
     (line,) = refused(run, *PAIR)

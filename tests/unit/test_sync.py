@@ -1459,7 +1459,9 @@ def test_inherit_takes_over_all_that_is_not_on_the_target():
     jobs = list(old.sync.running)
     for job in jobs:
         assert new.due is None, "two rsyncs in one target undo each other's work"
+        assert new.sync.awaits == "a job that began before the reload"
         new.sync.released(job)
+    assert new.sync.awaits is None
     assert len(jobs) == 2 and new.sync.oldest == 0 and new.sent(5) == [b"held", b"own", b"queued", b"ready", b"run1", b"run2"]
 
 

@@ -49,7 +49,7 @@ def test_it_is_whole_where_it_is_no_terminal():
         "  waits: source /srv/usb is missing",
         "mail     waiting            /srv/mail → web1.example.org:/srv/mail/        12 034       3     1 h     12 s  1.3 s     -",
         "  error: rsync ended with 12: connection unexpectedly closed (0 bytes received so far)",
-        "  failing for 1 h, next try in 12 s",
+        "  failing for 1 h, next try in 12 s, or by lsyncd-lite retry mail",
         "archive  held by maxDelete  /srv/archive → web1.example.org:/srv/archive/       0       0       -     12 s  1.3 s     -",
         "  held: it would delete 120 files of 130 (maxDelete = 100)",
         "  lsyncd-lite release archive lets it be done, once",
@@ -74,7 +74,7 @@ def test_at_80_columns_the_columns_that_tell_least_are_left_out():
         "mail     waiting    /srv/mail → web1.ex….org:/srv/mail/  12 034     1 h     12 s",
         "  error: rsync ended with 12: connection unexpectedly closed (0 bytes received",
         "    so far)",
-        "  failing for 1 h, next try in 12 s",
+        "  failing for 1 h, next try in 12 s, or by lsyncd-lite retry mail",
         "archive  maxDelete  /srv/archive → web1.e…/srv/archive/       0       -     12 s",
         "  held: it would delete 120 files of 130 (maxDelete = 100)",
         "  lsyncd-lite release archive lets it be done, once",
@@ -96,7 +96,8 @@ def test_at_60_columns_texts_are_shorter():
         "mail     waiting    /srv/mail → web…rv/mail/  12 034     1 h",
         "  error: rsync ended with 12: connection unexpectedly",
         "    closed (0 bytes received so far)",
-        "  failing for 1 h, next try in 12 s",
+        "  failing for 1 h, next try in 12 s, or by lsyncd-lite",
+        "    retry mail",
         "archive  maxDelete  /sr…rchive → web…rchive/       0       -",
         "  held: it would delete 120 files of 130 (maxDelete = 100)",
         "  lsyncd-lite release archive lets it be done, once",
@@ -192,6 +193,9 @@ def test_what_there_is_to_do_is_said():
     assert shown(shot(of_sync(paused=True)))[-1] == "  paused: lsyncd-lite resume www goes on"
     assert shown(shot(of_sync(owed=1)))[-1] == "  onBatch.after was not told of 1 name"
     assert shown(shot(of_sync(degraded="too few watches")))[-1] == "  degraded: too few watches"
+    tunnel = {"ready": 0, "processes": 2, "error": "the tunnel ended with 255"}
+    assert shown(shot(of_sync(tunnel=tunnel)))[-1] == "  tunnel: 0 of 2 open: the tunnel ended with 255"
+    assert shown(shot(of_sync(tunnel=tunnel, last_error="the tunnel ended with 255")))[-2:] == ["  error: the tunnel ended with 255", "  tunnel: 0 of 2 open"]
     canary = {"file": "c", "age": 40.0, "lag": 1.2, "late": True, "trouble": None}
     assert shown(shot(of_sync(canary=canary)))[-1] == "  canary: on its way for 40 s, the last took 1.2 s: it is late"
     assert shown(shot(of_sync(canary={"file": "c", "age": None, "lag": 1.2})))[-1] == "  canary: the last took 1.2 s"
