@@ -246,7 +246,7 @@ class _Builder:
         extra_rules = patterns.of_rsync(rsync, places, self.files)
         source = _real(to_bytes(values["source"]))[0]
         wanted = self._wanted(many, values, places, source)
-        syncs = []
+        syncs, first = [], {}
         for number, (text, where) in enumerate(wanted, 1):
             try:
                 end = (targets.over_ssh(text, values["targetdir"]) if mode == "rsyncssh"
@@ -262,6 +262,12 @@ class _Builder:
                 continue
             name = plain["name"]
             if "targetsFrom" in values:  # who joins or leaves gives no other another name
+                if end["target"] in first:
+                    self.warnings.append("%s: %s is what stands in %s: it is taken once" % (where, show(text), first[end["target"]]))
+                    continue
+                first[end["target"]] = where
+                if where != places.get(many) and mode not in _ANY_TARGET and end["local"] and not text.startswith("/"):
+                    self.errors.append("%s: %s is no host here, but a directory; allowed: its whole path, or HOST:DIR" % (where, show(text)))
                 name = "%s/%s" % (name, show(text))
             elif len(wanted) > 1:
                 name = "%s/%d" % (name, number)
@@ -277,13 +283,7 @@ class _Builder:
                 self.errors.append("%s: allowed: at least one %s" % (places[many], many))
             return wanted
         from lsyncd_lite.config import listing  # for those who have one
-        known = {text for text, _where in wanted}
-        for text, where in listing.targets(values["targetsFrom"], places["targetsFrom"], source, self.files, self._run) or ():
-            if text in known:
-                self.warnings.append("%s: %s is in %s, too: it is taken once" % (where, show(text), many))
-            else:
-                wanted.append((text, where))
-        return wanted
+        return wanted + listing.targets(values["targetsFrom"], places["targetsFrom"], source, self.files, self._run)
 
     def _commands(self, values, places):
         """Return {key: Command} of the commands among values; what they may use depends on what they are for."""

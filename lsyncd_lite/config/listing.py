@@ -11,7 +11,7 @@ from lsyncd_lite.paths import show, to_bytes
 
 
 def targets(text, where, source, files, run):
-    """Return [(target, where it stands)] that a text of targetsFrom stands for; None: that is not known, or a finding.
+    """Return [(target, where it stands)] that a text of targetsFrom stands for; none where that is not known, or a finding.
 
     source: the source of the sync (bytes); files: the Files of the configuration; run(argv): returns what a command
     (list of bytes) prints (bytes), or raises ValueError with a sentence; None: nothing is run.
@@ -19,8 +19,8 @@ def targets(text, where, source, files, run):
     is_command = text.startswith("!")
     content = _printed(text[1:], where, source, files, run) if is_command else _content(text, where, files)
     if content is None:
-        return None
-    found, first, is_right = [], {}, True
+        return []
+    found, is_right = [], True
     for number, line in enumerate(text_of(content).split("\n"), 1):
         line, place = line.strip(), "%s: line %d of its output" % (where, number) if is_command else "%s:%d" % (show(text), number)
         if not line or line[0] in "#;":
@@ -28,15 +28,12 @@ def targets(text, where, source, files, run):
         if "\0" in line:
             files.errors.append("%s: holds a null byte: it is no text" % place)
             is_right = False
-        elif line in first:
-            files.warnings.append("%s: %s stands in line %d already: it is taken once" % (place, show(line), first[line]))
         else:
-            first[line] = number
             found.append((line, place))
     if not found and is_right:  # were that right, a list that could not be made would end all mirrors
         files.errors.append("%s: %s; allowed: one target at least" % (
             where, "the command prints no target" if is_command else "%s holds no target" % files.shown(where, text)))
-    return found or None
+    return found
 
 
 def _content(filename, where, files):

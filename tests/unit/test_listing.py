@@ -56,14 +56,23 @@ def test_it_is_joined_with_target():
     write("web1:/srv\nweb2:/srv\n")
     config = read(HEAD + "target = web0:/srv\n  web2:/srv\ntargetsFrom = hosts\n")
     assert [name for name, _target in ends(config)] == ["www/web0:/srv", "www/web2:/srv", "www/web1:/srv"]
-    assert config.warnings == ["hosts:2: web2:/srv is in target, too: it is taken once"]
+    assert config.warnings == ["hosts:2: web2:/srv is what stands in c.conf:3: target: it is taken once"]
 
 
 def test_what_stands_twice_is_taken_once():
-    write("web1:/srv\nweb2:/srv\n# x\nweb1:/srv\n")
+    write("web1:/srv\nweb2:/srv\n# x\nweb1:/srv\nweb2:/srv/\n/mnt/a\n/mnt/../mnt/a/\n")
     config = read(HEAD + "targetsFrom = hosts\n")
-    assert len(config.syncs) == 2
-    assert config.warnings == ["hosts:4: web1:/srv stands in line 1 already: it is taken once"]
+    assert [sync.name for sync in config.syncs] == ["www/web1:/srv", "www/web2:/srv", "www//mnt/a"]
+    assert config.warnings == ["hosts:4: web1:/srv is what stands in hosts:1: it is taken once", "hosts:5: web2:/srv/ is what stands in hosts:2: it is taken once",
+                               "hosts:7: /mnt/../mnt/a/ is what stands in hosts:6: it is taken once"]
+
+
+@pytest.mark.parametrize("text", ["web1", "[web1]", "./web1", "web1/srv"])
+def test_a_host_without_a_directory_is_no_directory_here(text):
+    """A list of hosts, given to mode rsync, would make so many copies on this host."""
+    write("web0:/srv\n%s\n" % text)
+    assert refused(HEAD + "targetsFrom = hosts\n") == ["hosts:2: %s is no host here, but a directory; allowed: its whole path, or HOST:DIR" % text]
+
 
 
 def test_each_mode_takes_what_its_targets_are():
