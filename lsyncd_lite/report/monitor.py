@@ -5,7 +5,7 @@ then "|" and numbers for graphs. Whatever a name or an error holds, it stays one
 """
 
 import re
-from collections import namedtuple
+from collections import Counter, namedtuple
 
 from lsyncd_lite.report import units
 
@@ -68,15 +68,33 @@ def judge(snapshots, limits=Limits(), lost=()):
     lost: words about those that did not answer.
     """
     found = [(CRITICAL, words) for words in lost]
-    syncs = [(shot, sync) for shot in snapshots for sync in shot["syncs"]]
+    syncs = _told_apart(snapshots)
     for shot in snapshots:
-        where = "%s: " % (shot["configuration"] or shot["pid"]) if len(snapshots) > 1 else ""
+        where = "%s: " % _place(shot) if len(snapshots) > 1 else ""
         found += [(level, where + words) for level, words in of_daemon(shot)]
     for shot, sync in syncs:
         found += [(level, "%s: %s" % (sync["name"], words)) for level, words in of_sync(sync, shot["at"], limits)]
-    status = max([level for level, _words in found], default=OK)
-    text = _within([words for _level, words in sorted(found, key=lambda one: -one[0])], summary([sync for _shot, sync in syncs]))
-    return line(status, text, " ".join(_measured(snapshots, [sync for _shot, sync in syncs], limits)))
+    told = [sync for _shot, sync in syncs]
+    troubles = [words for _level, words in sorted(found, key=lambda one: -one[0])]
+    if not snapshots:  # nothing is known: neither that there is no sync, nor a number
+        return line(worst(found), _within(troubles[1:], troubles[0]))
+    return line(worst(found), _within(troubles, summary(told)), " ".join(_measured(snapshots, told, limits)))
+
+
+def _told_apart(snapshots):
+    """Return [(snapshot, sync)] of all; of syncs that are called the same in several daemons, the names say which is whose."""
+    times = Counter(sync["name"] for shot in snapshots for sync in shot["syncs"])
+    return [(shot, sync if times[sync["name"]] == 1 else dict(sync, name="%s of %s" % (sync["name"], _place(shot))))
+            for shot in snapshots for sync in shot["syncs"]]
+
+
+def _place(shot):
+    return shot["configuration"] or shot["pid"]
+
+
+def worst(found):
+    """Return the gravest status of [(status, words)]."""
+    return max([level for level, _words in found], default=OK)
 
 
 def line(status, text, numbers=""):

@@ -50,11 +50,10 @@ def nothing(wall):
 
 def render(snapshot, host="", lost=None):
     """Return the page (str); host: the name of where the daemon runs, for people; lost: why the daemon does not answer, in words."""
-    syncs = [(max([level for level, _words in found], default=monitor.OK), found, sync) for found, sync in (
+    syncs = [(monitor.worst(found), found, sync) for found, sync in (
         (list(monitor.of_sync(sync, snapshot["at"])), sync) for sync in snapshot["syncs"])]
-    levels = [level for level, _found, _sync in syncs]
     troubles = [(monitor.CRITICAL, lost)] * (lost is not None) + list(monitor.of_daemon(snapshot))
-    worst = max([*levels, *(level for level, _words in troubles)], default=monitor.OK)
+    worst = max(monitor.worst(found) for found in [troubles, *(found for _level, found, _sync in syncs)])
     summary = monitor.summary(snapshot["syncs"]) if lost is None else "no answer"
     title = "%s%s" % (snapshot["program"], " on %s" % host if host else "")
     return "".join([
@@ -122,10 +121,9 @@ def _facts(facts):
 
 def _article(level, found, sync, at):
     """Return the part about one sync."""
-    state = sync["state"] or "not known"
     return "".join([
         '<article class="%s"><div class="head"><h2>%s</h2><span class="state">%s</span></div>' % (
-            _CLASSES[level], _text(sync["name"]), _text("%s %s%s" % (_SIGNS[level], state, ", paused" if sync["paused"] and state != "paused" else ""))),
+            _CLASSES[level], _text(sync["name"]), _text("%s %s" % (_SIGNS[level], sync["state"]))),
         '<p class="way">%s \N{RIGHTWARDS ARROW} %s</p>' % (_text(sync["source"]), _text(sync["target"] or sync["mode"] or "")),
         _troubles(found), _progress(sync["progress"]), _facts(_of_sync(sync, at)), _graphs(sync.get("history")), "</article>\n"])
 

@@ -71,9 +71,9 @@ _LABELS_OF_DAEMON = {label: row for label, *row in _OF_DAEMON}
 _DATES = {key for _label, key, kind in _OF_SYNC + _OF_DAEMON if kind is _DATE}
 
 # What a file does not tell of a sync.
-_UNTOLD = {**dict.fromkeys(("name", "section", "mode", "source", "target", "state", "oldest", "last_success", "lag", "rate", "failing_since", "last_error",
+_UNTOLD = {**dict.fromkeys(("name", "section", "mode", "source", "target", "oldest", "last_success", "lag", "rate", "failing_since", "last_error",
                             "next_try", "held", "lacks", "degraded", "jobs", "seconds", "retries", "bytes", "files", "progress", "canary", "awaits", "tunnel")),
-           "paused": False, "queued": 0, "in_flight": 0, "owed": 0}
+           "state": "not known", "paused": False, "queued": 0, "in_flight": 0, "owed": 0}
 
 
 def render(snapshot):

@@ -9,12 +9,11 @@ from collections import namedtuple
 from shlex import quote
 
 from lsyncd_lite.paths import show
-from lsyncd_lite.report import units
+from lsyncd_lite.report import monitor, units
 from lsyncd_lite.report.columns import BOLD, CYAN, GREEN, RED, YELLOW, cut, pad, paint, width as width_of, wrap
 
-# State: its colour; another one is yellow.
-_COLOURS = {"idle": GREEN, "starting": CYAN, "syncing": CYAN, "failed": RED, "no source": RED}
-_RANK = {RED: 0, YELLOW: 1}  # of others: 2
+_COLOURS = {monitor.OK: GREEN, monitor.WARNING: YELLOW, monitor.CRITICAL: RED}
+_BUSY = ("starting", "syncing")  # states: all is well, and something is on its way
 _GAP, _INDENT, _BAR = 2, 2, 20  # columns
 
 # marks: of what is cut, between source and target, in the bar: empty to full
@@ -35,14 +34,13 @@ def render(snapshot, width=None, colour=False, paths=False, is_ascii=False):
     return "".join(line + "\n" for line in _Table(snapshot, width, colour, is_ascii).lines(paths))
 
 
-def state(sync):
-    """Return what a sync is at, in a word or two."""
-    return "paused" if sync["paused"] and sync["state"] not in ("failed", "no source") else sync["state"]
+def _level(sync, at):
+    return monitor.worst(monitor.of_sync(sync, at))
 
 
-def _colour(sync):
-    colour = _COLOURS.get(state(sync), YELLOW)
-    return YELLOW if colour != RED and sync["last_error"] is not None else colour
+def _colour(sync, at):
+    level = _level(sync, at)
+    return CYAN if level == monitor.OK and sync["state"] in _BUSY else _COLOURS[level]
 
 
 def _age(wall, at):
@@ -69,7 +67,7 @@ def _name(sync, columns, marks):
 
 
 def _state(sync, columns, marks):
-    word = state(sync)
+    word = sync["state"]
     return word if columns is None or width_of(word) <= columns else cut(word.rpartition(" ")[2], columns, marks.cut)
 
 
@@ -108,7 +106,6 @@ def _layout(wanted, columns):
     if columns is None:
         return wanted
     found = {column: wide if column.least is None else min(wide, column.least) for column, wide in wanted.items()}
-
     found[_PAIR] = min(wanted[_PAIR], _EASY)
 
     def spare():
@@ -140,17 +137,17 @@ class _Table:
         at = self._shot["at"]
         syncs = [dict({key: self._safe(value) for key, value in sync.items()},
                       ago=_age(sync["last_success"], at), failing_for=_age(sync["failing_since"], at))
-                 for sync in sorted(self._shot["syncs"], key=lambda sync: _RANK.get(_colour(sync), 2))]
+                 for sync in sorted(self._shot["syncs"], key=lambda sync: -_level(sync, at))]
         for words, colour in self._head():
             yield from self._wrapped(words, 0, colour)
-        yield from self._wrapped(self._counts(syncs), 0)
+        yield from self._wrapped(monitor.summary(syncs), 0)
         yield ""
         wide = _layout({column: max(map(width_of, [self._title(column)] + [column.text(sync, None, self._marks) for sync in syncs]))
                         for column in _COLUMNS}, self._columns)
         yield self._paint(self._row([self._title(column) for column in wide], wide), BOLD)
         for sync in syncs:
             cells = [column.text(sync, columns, self._marks) for column, columns in wide.items()]
-            yield self._row(cells, wide, _colour(sync))
+            yield self._row(cells, wide, _colour(sync, at))
             yield from self._progress(sync["progress"] or {})
             for words, colour in self._beneath(sync):
                 yield from self._wrapped(words, _INDENT, colour)
@@ -226,14 +223,6 @@ class _Table:
             yield "stopping: %s" % shot["stopping"], YELLOW
         if shot["refused"] is not None:
             yield "the new configuration is refused: %s" % shot["refused"], RED
-
-    @staticmethod
-    def _counts(syncs):
-        counts = {}
-        for sync in syncs:
-            counts[state(sync)] = counts.get(state(sync), 0) + 1
-        return "%s sync%s%s" % (units.count(len(syncs)), "" if len(syncs) == 1 else "s", "".join(
-            "%s %s %s" % ("," if number else ":", units.count(times), word) for number, (word, times) in enumerate(counts.items())))
 
     # ---- beneath a row -----------------------------------------------------------------------
 

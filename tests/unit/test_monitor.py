@@ -112,6 +112,9 @@ def test_the_gravest_comes_first_and_syncs_are_counted():
 def test_several_daemons_are_told_apart():
     found = parsed(judge([shot(sync("a"), refused="x", configuration="/etc/one"), shot(sync("b", state="failed"), pid=9)]))
     assert found[1] == "b: failed; /etc/one: the new configuration is refused: x; 2 syncs: 1 idle, 1 failed"
+    found = parsed(judge([shot(sync("a", queued=1), configuration="/etc/one"), shot(sync("a", state="failed"), sync("b"), pid=9)]))
+    assert found[1] == "a of 9: failed; 3 syncs: 2 idle, 1 failed"
+    assert [found[2][name] for name in ("a of /etc/one queued", "a of 9 queued", "b queued")] == ["1;;;0", "0;;;0", "0;;;0"]
 
 
 # ---- limits ------------------------------------------------------------------------------------
@@ -200,6 +203,7 @@ def test_the_text_stays_short_and_tells_what_is_left_out(words):
 
 def test_no_sync_and_no_daemon_are_said():
     assert judge([shot()])[1].startswith("LSYNCD_LITE OK - no sync | ")
-    assert judge([], lost=["no daemon answers"])[1].startswith("LSYNCD_LITE CRITICAL - no daemon answers; no sync")
+    assert judge([], lost=["no answer"]) == (CRITICAL, "LSYNCD_LITE CRITICAL - no answer"), "how much is queued is not known then"
+    assert judge([], lost=["a", "b"]) == (CRITICAL, "LSYNCD_LITE CRITICAL - b; a")
     assert monitor.line(UNKNOWN, "a|b\nc") == (UNKNOWN, "LSYNCD_LITE UNKNOWN - a\N{BROKEN BAR}b c")
     assert judge([shot(sync())], Limits())[0] == OK

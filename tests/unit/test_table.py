@@ -42,17 +42,17 @@ def shown(snapshot, *args, **options):
 def test_it_is_whole_where_it_is_no_terminal():
     assert shown(ALL) == [
         "lsyncd-lite 0.1.0, pid 123, up for 3 d, watches 12 345 of 65 536 (18 %), memory 13 MiB",
-        "5 syncs: 1 no source, 1 waiting, 1 held by maxDelete, 1 idle, 1 starting",
+        "5 syncs: 1 waiting, 1 held by maxDelete, 1 no source, 1 idle, 1 starting",
         "",
         "SYNC     STATE              SOURCE → TARGET                                QUEUED  FLIGHT  OLDEST  SUCCESS    LAG  RATE",
-        "usb      no source          /srv/usb → web1.example.org:/srv/usb/               0       0       -        -      -     -",
-        "  waits: source /srv/usb is missing",
         "mail     waiting            /srv/mail → web1.example.org:/srv/mail/        12 034       3     1 h     12 s  1.3 s     -",
         "  error: rsync ended with 12: connection unexpectedly closed (0 bytes received so far)",
         "  failing for 1 h, next try in 12 s, or by lsyncd-lite retry mail",
         "archive  held by maxDelete  /srv/archive → web1.example.org:/srv/archive/       0       0       -     12 s  1.3 s     -",
         "  held: it would delete 120 files of 130 (maxDelete = 100)",
         "  lsyncd-lite release archive lets it be done, once",
+        "usb      no source          /srv/usb → web1.example.org:/srv/usb/               0       0       -        -      -     -",
+        "  waits: source /srv/usb is missing",
         "www      idle               /srv/www → web1.example.org:/srv/www/               0       0       -     12 s  1.3 s     -",
         "home     starting           /srv/home → web1.example.org:/srv/home/             1       0       -     12 s  1.3 s     -",
         "  ████████▌             43 %  1.2 GiB  12 345 files  85 MiB/s  2:10 left"]
@@ -66,11 +66,9 @@ def test_at_80_columns_the_columns_that_tell_least_are_left_out():
     assert shown(ALL, 80) == [
         "lsyncd-lite 0.1.0, pid 123, up for 3 d, watches 12 345 of 65 536 (18 %),",
         "  memory 13 MiB",
-        "5 syncs: 1 no source, 1 waiting, 1 held by maxDelete, 1 idle, 1 starting",
+        "5 syncs: 1 waiting, 1 held by maxDelete, 1 no source, 1 idle, 1 starting",
         "",
         "SYNC     STATE      SOURCE → TARGET                      QUEUED  OLDEST  SUCCESS",
-        "usb      no source  /srv/usb → web1.ex…le.org:/srv/usb/       0       -        -",
-        "  waits: source /srv/usb is missing",
         "mail     waiting    /srv/mail → web1.ex….org:/srv/mail/  12 034     1 h     12 s",
         "  error: rsync ended with 12: connection unexpectedly closed (0 bytes received",
         "    so far)",
@@ -78,6 +76,8 @@ def test_at_80_columns_the_columns_that_tell_least_are_left_out():
         "archive  maxDelete  /srv/archive → web1.e…/srv/archive/       0       -     12 s",
         "  held: it would delete 120 files of 130 (maxDelete = 100)",
         "  lsyncd-lite release archive lets it be done, once",
+        "usb      no source  /srv/usb → web1.ex…le.org:/srv/usb/       0       -        -",
+        "  waits: source /srv/usb is missing",
         "www      idle       /srv/www → web1.ex…le.org:/srv/www/       0       -     12 s",
         "home     starting   /srv/home → web1.ex….org:/srv/home/       1       -     12 s",
         "  ████████▌             43 %  1.2 GiB  12 345 files  85 MiB/s  2:10 left"]
@@ -87,12 +87,10 @@ def test_at_60_columns_texts_are_shorter():
     assert shown(ALL, 60) == [
         "lsyncd-lite 0.1.0, pid 123, up for 3 d, watches 12 345 of",
         "  65 536 (18 %), memory 13 MiB",
-        "5 syncs: 1 no source, 1 waiting, 1 held by maxDelete, 1",
+        "5 syncs: 1 waiting, 1 held by maxDelete, 1 no source, 1",
         "  idle, 1 starting",
         "",
         "SYNC     STATE      SOURCE → TARGET           QUEUED  OLDEST",
-        "usb      no source  /srv/usb → web1…srv/usb/       0       -",
-        "  waits: source /srv/usb is missing",
         "mail     waiting    /srv/mail → web…rv/mail/  12 034     1 h",
         "  error: rsync ended with 12: connection unexpectedly",
         "    closed (0 bytes received so far)",
@@ -101,6 +99,8 @@ def test_at_60_columns_texts_are_shorter():
         "archive  maxDelete  /sr…rchive → web…rchive/       0       -",
         "  held: it would delete 120 files of 130 (maxDelete = 100)",
         "  lsyncd-lite release archive lets it be done, once",
+        "usb      no source  /srv/usb → web1…srv/usb/       0       -",
+        "  waits: source /srv/usb is missing",
         "www      idle       /srv/www → web1…srv/www/       0       -",
         "home     starting   /srv/home → web…rv/home/       1       -",
         "  ████████▏            43 %  1.2 GiB  85 MiB/s  2:10 left"]
@@ -109,9 +109,9 @@ def test_at_60_columns_texts_are_shorter():
 def test_at_40_columns_there_is_no_place_for_places():
     assert [line for line in shown(ALL, 40) if not line.startswith(" ")][3:] == [
         "SYNC     STATE              QUEUED",
-        "usb      no source               0",
         "mail     waiting            12 034",
         "archive  held by maxDelete       0",
+        "usb      no source               0",
         "www      idle                    0",
         "home     starting                1"]
 
@@ -119,7 +119,7 @@ def test_at_40_columns_there_is_no_place_for_places():
 def test_where_there_is_nothing_but_ascii():
     assert shown(ALL, 60, is_ascii=True)[5:7] + shown(ALL, 60, is_ascii=True)[-3:] == [
         "SYNC     STATE      SOURCE -> TARGET          QUEUED  OLDEST",
-        "usb      no source  /srv/usb -> web~srv/usb/       0       -",
+        "mail     waiting    /srv/mail -> web~v/mail/  12 034     1 h",
         "www      idle       /srv/www -> web~srv/www/       0       -",
         "home     starting   /srv/home -> web~v/home/       1       -",
         "  ########...........  43 %  1.2 GiB  85 MiB/s  2:10 left"]
@@ -157,7 +157,7 @@ def test_columns_are_aligned_whatever_the_names():
 
 
 def test_no_escape_sequence_of_another_reaches_the_terminal():
-    raw = shot(of_sync("a\x1b[2Jb\n", source="\x9b31m", last_error="\r\x07", paths=["\x1bc"], queued=3, canary={"file": "x", "trouble": "\x1b[H"}), refused="\x1b]0;t\x07", configuration="\x1b")
+    raw = shot(of_sync("a\x1b[2Jb\n", source="\x9b31m", last_error="\r\x07", paths=["\x1bc"], queued=3, canary={**status._CANARY, "trouble": "\x1b[H"}), refused="\x1b]0;t\x07", configuration="\x1b")
     for width in None, 80:
         assert all(line.isprintable() for line in shown(raw, width, False, True))
         assert all(ESCAPE.sub("", line).isprintable() for line in shown(raw, width, True, True))
@@ -165,10 +165,10 @@ def test_no_escape_sequence_of_another_reaches_the_terminal():
 
 def test_many_syncs_begin_with_those_in_trouble():
     syncs = [of_sync("s%03d" % number) for number in range(200)]
-    syncs[150]["state"], syncs[151]["state"], syncs[7]["last_error"] = "waiting", "failed", "bad"
+    syncs[150]["state"], syncs[151]["state"], syncs[7]["last_error"] = "no source", "failed", "bad"
     lines = shown(shot(*syncs), 80)
-    assert lines[2:3] == ["200 syncs: 1 failed, 198 idle, 1 waiting"]
-    assert [line.split()[0] for line in lines if line.startswith("s")] == ["s151", "s007", "s150"] + ["s%03d" % number for number in range(200) if number not in (7, 150, 151)]
+    assert lines[2:3] == ["200 syncs: 1 no source, 1 failed, 198 idle"]
+    assert [line.split()[0] for line in lines if line.startswith("s")] == ["s150", "s151", "s007"] + ["s%03d" % number for number in range(200) if number not in (7, 150, 151)]
 
 
 # ---- what there is to say ------------------------------------------------------------------------
@@ -178,14 +178,14 @@ def line_of(text, *syncs, **more):
     return line
 
 
-@pytest.mark.parametrize("state, colour", [("idle", 32), ("starting", 36), ("syncing", 36), ("waiting", 33), ("held by runIf", 33), ("held by maxDelete", 33), ("degraded", 33), ("failed", 31), ("no source", 31)])
-def test_each_state_has_its_colour(state, colour):
-    assert "\x1b[%dm%s" % (colour, state) in line_of("/srv/www", of_sync(state=state))
-    assert "\x1b[33mpaused" in line_of("/srv/www", of_sync(state=state, paused=True)) or colour == 31
-
-
-def test_a_state_that_goes_on_in_spite_of_an_error_is_no_good_one():
-    assert "\x1b[33msyncing" in line_of("/srv/www", of_sync(state="syncing", last_error="bad"))
+@pytest.mark.parametrize("colour, facts", [
+    (32, {"state": "idle"}), (36, {"state": "starting"}), (36, {"state": "syncing"}), (32, {"state": "held by runIf"}), (33, {"state": "paused", "paused": True}),
+    (33, {"state": "degraded", "degraded": "x"}), (33, {"state": "syncing", "last_error": "bad"}), (33, {"state": "idle", "owed": 1}),
+    (33, {"state": "waiting", "last_error": "bad", "failing_since": WALL - 300}), (31, {"state": "waiting", "last_error": "bad", "failing_since": WALL - 301}),
+    (33, {"state": "idle", "canary": {**status._CANARY, "age": 1.0, "late": True}}), *((31, {"state": state}) for state in ("held by maxDelete", "failed", "no source"))])
+def test_a_state_has_the_colour_of_how_grave_it_is(colour, facts):
+    """As `check` and the page have it."""
+    assert "\x1b[%dm%s" % (colour, facts["state"]) in line_of("/srv/www", of_sync(**facts))
 
 
 def test_what_there_is_to_do_is_said():
@@ -198,8 +198,8 @@ def test_what_there_is_to_do_is_said():
     assert shown(shot(of_sync(tunnel=tunnel, last_error="the tunnel ended with 255")))[-2:] == ["  error: the tunnel ended with 255", "  tunnel: 0 of 2 open"]
     canary = {"file": "c", "age": 40.0, "lag": 1.2, "late": True, "trouble": None}
     assert shown(shot(of_sync(canary=canary)))[-1] == "  canary: on its way for 40 s, the last took 1.2 s: it is late"
-    assert shown(shot(of_sync(canary={"file": "c", "age": None, "lag": 1.2})))[-1] == "  canary: the last took 1.2 s"
-    assert shown(shot(of_sync(canary={"file": "c", "age": None, "lag": None})))[-1].startswith("www")
+    assert shown(shot(of_sync(canary={**status._CANARY, "lag": 1.2})))[-1] == "  canary: the last took 1.2 s"
+    assert shown(shot(of_sync(canary=status._CANARY)))[-1].startswith("www")
 
 
 def test_queued_paths_are_named_when_asked_for():
@@ -211,7 +211,8 @@ def test_queued_paths_are_named_when_asked_for():
 
 
 def test_the_daemon_is_told_of():
-    assert shown(shot(started=None, watches=None, memory=None, version=None, pid=None))[:2] == ["lsyncd-lite", "0 syncs"]
+    assert shown(shot(started=None, watches=None, memory=None, version=None, pid=None))[:2] == ["lsyncd-lite", "no sync"]
+    assert shown(shot(of_sync(), of_sync("mail")))[1] == "2 syncs: all idle"
     head = shown(shot(watches_limit=None, polled=2, overflows=3, refused="F:1: bad", stopping="signal 15"))[:3]
     assert head == ["lsyncd-lite 0.1.0, pid 123, up for 3 d, watches 12 345, scans 2, events lost 3 times, memory 13 MiB", "stopping: signal 15", "the new configuration is refused: F:1: bad"]
     assert shown(shot(file={"path": "/run/s", "age": 400, "is_stale": True, "is_left": True}))[0] == "no daemon answers: status file /run/s, written 6 min ago (stale)"
