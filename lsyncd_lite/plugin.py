@@ -5,6 +5,7 @@ what is wrong with the question, or with who asks, is UNKNOWN. With -alive there
 """
 
 import os
+import time
 
 from lsyncd_lite import steering
 from lsyncd_lite.errors import ConfigError, Fatal, reason
@@ -13,7 +14,7 @@ from lsyncd_lite.report import monitor
 from lsyncd_lite.report.monitor import CRITICAL, OK, UNKNOWN, line
 from lsyncd_lite.system import ask
 
-PATIENCE = 5.0  # seconds in which a daemon has to answer: who starts us gives up after 10, mostly
+PATIENCE = 5.0  # seconds in which all daemons have to answer: who starts us gives up after 10, mostly
 
 _DENIED = os.strerror(13)  # EACCES, in the words that others have made of it
 _LET_BY_SUDO = "call this by sudo, or give -s and its status file"
@@ -36,7 +37,10 @@ def run(arguments, read, say):
         found, words = line(CRITICAL, str(error))
     except Exception as error:  # a defect of ours, which is none of the daemon's
         found, words = line(UNKNOWN, "a defect of lsyncd-lite: %s: %s" % (type(error).__name__, error))
-    say(words)
+    try:
+        say(words)
+    except (Fatal, BrokenPipeError):
+        pass  # who reads nothing has the exit status
     return min(found, 1) if any(word.lstrip("-") == "alive" for word in arguments) else found
 
 
@@ -69,14 +73,15 @@ def _found(given, sync):
         if "socket" in given:
             raise ConfigError(["option -s: asks no daemon; allowed: without -socket"])
         return [_of_file(given["s"], sync)], []
+    until = time.monotonic() + PATIENCE
     try:
-        paths = steering.daemons(given)
+        paths = steering.daemons(given, PATIENCE / 2)
     except Fatal as error:
         raise _denied(str(error), _LET_BY_SUDO) from None
     shots, lost, refused = [], [], []
     for path in paths:
         try:
-            shots.append(ask.ask(path, {"do": "status", "sync": sync}, PATIENCE)["snapshot"])
+            shots.append(ask.ask(path, {"do": "status", "sync": sync}, ask.left(until))["snapshot"])
         except ask.Unreachable as error:
             lost.append(str(error))
         except Fatal as error:

@@ -36,10 +36,10 @@ def run(command, sync, given, say):
 
 # ---- which daemons -------------------------------------------------------------------------------
 
-def daemons(given):
+def daemons(given, timeout=ask.PATIENCE):
     """Return the paths (list of bytes, at least one) of the sockets of the daemons that are meant; raise Fatal.
 
-    given: {option: value}, of which -socket counts.
+    given: {option: value}, of which -socket counts; timeout: seconds for all that are stuck.
     """
     wanted = given.get("socket")
     if wanted is not None and "/" in wanted:
@@ -47,13 +47,15 @@ def daemons(given):
     found = ask.sockets(os.environb)
     if wanted is not None:
         found = [path for path in found if os.path.basename(path) == to_bytes(wanted) + b".sock"]
-    alive, troubles = [], []
+    alive, troubles, until = [], [], time.monotonic() + timeout
     for path in found:
         try:
-            ask.connect(path).close()
+            ask.connect(path, ask.left(until)).close()
             alive.append(path)
         except ask.Unreachable as error:
-            if not error.is_dead:
+            if error.is_stuck:  # it runs: that it does not answer is told by who asks it
+                alive.append(path)
+            elif not error.is_dead:
                 troubles.append(str(error))
     if alive:
         return alive
@@ -70,7 +72,7 @@ def snapshots(sync, given, tell=lambda words: None, timeout=ask.PATIENCE, **requ
     tell(words): told why one of several does not answer; timeout: seconds for each.
     """
     found, errors = [], []
-    for path in daemons(given):
+    for path in daemons(given, timeout):
         try:
             found.append(_clean(ask.ask(path, dict(request, do="status", sync=sync), timeout)["snapshot"]))
         except Fatal as error:

@@ -16,9 +16,9 @@ RECEIVED = 65536
 
 
 class Unreachable(Fatal):
-    """Nobody answers there. is_dead: nor will."""
+    """Nobody answers there. is_dead: nor will; is_stuck: somebody is there, and has no time."""
 
-    is_dead = False
+    is_dead = is_stuck = False
 
 
 def directories(environ):
@@ -57,15 +57,21 @@ def connect(path, timeout=PATIENCE):
                 time.sleep(0.05)
     except (OSError, ValueError) as error:
         sock.close()
+        is_stuck = isinstance(error, (socket.timeout, BlockingIOError))
         words = "nobody answers any more" if isinstance(error, ConnectionRefusedError) else \
-            "no answer within %.1f s" % timeout if isinstance(error, socket.timeout) or isinstance(error, BlockingIOError) else \
+            "no answer within %.1f s" % timeout if is_stuck else \
             reason(error) if isinstance(error, OSError) else str(error)
         failure = Unreachable("cannot ask the daemon of %s: %s" % (show(path), words))
-        failure.is_dead = isinstance(error, (ConnectionRefusedError, FileNotFoundError))
+        failure.is_dead, failure.is_stuck = isinstance(error, (ConnectionRefusedError, FileNotFoundError)), is_stuck
         raise failure from None
     finally:
         if directory is not None:
             os.close(directory)
+
+
+def left(until):
+    """Return the seconds for one more of several daemons; until: when it should be over (`time.monotonic`). One that is well answers in a moment."""
+    return max(0.2, until - time.monotonic())
 
 
 def talk(path, request, timeout=PATIENCE, longer=None):

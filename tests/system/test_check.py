@@ -1,11 +1,14 @@
 """`lsyncd-lite check`, as a monitoring system calls it: exit status, one line on the standard output, nothing on the other."""
 
+import errno
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -119,11 +122,49 @@ def test_one_that_has_ended_is_critical_and_one_that_is_stuck_too(src, dst, daem
     finally:
         running.kill(signal.SIGCONT)
     assert check("-alive")[0] == OK
-    socket = "%s.run/daemon.sock" % running.mark
+    path = "%s.run/daemon.sock" % running.mark
     running.kill(signal.SIGKILL)
     running.ended()
-    for words in (), ("-socket", socket), ("-socket", "daemon"), ("-alive",):
+    for words in (), ("-socket", path), ("-socket", "daemon"), ("-alive",):
         assert check(*words)[0] == CRITICAL, words
+
+
+def test_several_that_are_stuck_take_no_longer_than_one(src, dst, daemon, check):
+    """Who starts a plugin ends it after ten seconds, and then nobody learns of the daemon that has answered."""
+    running = daemon(sync(src, dst, "www"))
+    socks = []
+    try:
+        for number in range(6):
+            for role in "server", "client", "client":  # its queue is full, and connect(2) would wait
+                sock = socket.socket(socket.AF_UNIX)
+                socks.append(sock)
+                sock.setblocking(False)
+                path = "%s.run/a%d.sock" % (running.mark, number)
+                if role == "server":
+                    sock.bind(path)
+                    sock.listen(0)
+                elif sock.connect_ex(path) == errno.EAGAIN:
+                    break
+        began = time.monotonic()
+        found = check()
+        assert time.monotonic() - began < 9.5
+        assert found[0] == CRITICAL and found[1].count("no answer within") == 6 and found[1].endswith("1 sync: idle"), found
+    finally:
+        for sock in socks:
+            sock.close()
+
+
+@pytest.mark.parametrize("output", ["/dev/full", None])
+def test_the_exit_status_needs_no_output(output, src, dst, daemon):
+    running = daemon(sync(src, dst, "www"), sync(dst, dst.parent / "other", "two"))
+    reads, writes = os.pipe()
+    os.close(reads)
+    with open(output or writes, "wb") as stream:
+        ended = subprocess.run([sys.executable, "-m", "lsyncd_lite", "check", "-alive"], stdout=stream, stderr=subprocess.PIPE, env=environment(running.mark), timeout=60,
+                               check=False, cwd=str(CHECKOUT))
+    if output:
+        os.close(writes)
+    assert (ended.returncode, ended.stderr) == (OK, b"")
 
 
 @pytest.mark.skipif(not ROOT, reason="needs root to be somebody else")
