@@ -4,6 +4,7 @@ A character is 0, 1 or 2 columns wide; text has no control characters but those 
 `paint` adds at last.
 """
 
+import re
 import unicodedata
 
 RED, GREEN, YELLOW, CYAN, BOLD = "31", "32", "33", "36", "1"
@@ -56,9 +57,9 @@ def _first(text, columns):
 
 
 def wrap(text, columns):
-    """Return a text as lines of at most so many columns, broken at blanks where that can be."""
+    """Return a text as lines of at most so many columns, broken at blanks where that can be, but for those in numbers."""
     lines, line = [], ""
-    for word in text.split(" "):
+    for word in re.split(r"(?<!\d) | (?!\d{3}\b)", text):
         if line and width(line) + 1 + width(word) > columns:
             lines.append(line)
             line = word

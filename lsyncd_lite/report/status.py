@@ -188,8 +188,8 @@ def read(path, interval=0.0, is_left=False):
         shot = parse(text)
     except (OSError, ValueError) as error:
         raise Fatal("cannot read the status file %s: %s" % (show(path), reason(error) if isinstance(error, OSError) else error)) from None
-    age = max(0.0, time.time() - written)
-    return dict(shot, file={"path": show(path), "age": age, "is_stale": age > max(3 * interval, _STALE), "is_left": is_left})
+    age = time.time() - written  # less than 0: clocks have been set, and it tells nothing of how old it is
+    return dict(shot, file={"path": show(path), "age": age, "is_stale": not -_STALE < age <= max(3 * interval, _STALE), "is_left": is_left})
 
 
 def line(syncs):

@@ -188,7 +188,7 @@ def test_a_file_is_read_with_its_age(tmp_path):
     path = tmp_path / "status\n"
     with pytest.raises(Fatal, match=r"^cannot read the status file /.*/status\\n: No such file or directory$"):
         read(os.fsencode(str(path)))
-    for age, interval, is_stale in (5, 0, False), (170, 0, False), (190, 0, True), (190, 100, False), (310, 100, True):
+    for age, interval, is_stale in (5, 0, False), (170, 0, False), (190, 0, True), (190, 100, False), (310, 100, True), (-100, 0, False), (-86400, 0, True):
         path.write_text(render(shot(of_sync())))
         os.utime(str(path), (time.time() - age,) * 2)
         found = read(os.fsencode(str(path)), interval)

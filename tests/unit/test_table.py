@@ -260,6 +260,6 @@ def test_a_text_is_cut(text, keep, at, cut):
     assert columns.cut(text, at, "…", keep) == cut
 
 
-@pytest.mark.parametrize("text, width, lines", [("a b", 3, ["a b"]), ("aa bb", 3, ["aa", "bb"]), ("aaaa b", 3, ["aaa", "a b"]), ("", 3, []), ("中文中", 3, ["中", "文", "中"]), ("中", 1, ["中"]), ("a  b", 9, ["a  b"])])
+@pytest.mark.parametrize("text, width, lines", [("a b", 3, ["a b"]), ("aa bb", 3, ["aa", "bb"]), ("aaaa b", 3, ["aaa", "a b"]), ("", 3, []), ("中文中", 3, ["中", "文", "中"]), ("中", 1, ["中"]), ("a  b", 9, ["a  b"]), ("of 65 536 a", 6, ["of", "65 536", "a"])])
 def test_a_text_is_wrapped(text, width, lines):
     assert columns.wrap(text, width) == lines
