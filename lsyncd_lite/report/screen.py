@@ -92,7 +92,9 @@ class _Screen:
             os.set_blocking(fd, False)
         old = {number: signal.signal(number, self._note) for number in (*_ENDS, signal.SIGWINCH, signal.SIGCONT, signal.SIGTSTP)}
         old_fd = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, old)  # a signal has to end what this thread waits for
         threading.Thread(target=self._ask, args=(wake,), daemon=True).start()  # a daemon that does not answer must not hold up keys
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
             self._enter()
             return self._loop()
@@ -134,12 +136,20 @@ class _Screen:
             modes = [*self._modes[:6], list(self._modes[6])]
             modes[3] &= ~(termios.ICANON | termios.ECHO)
             modes[6][termios.VMIN], modes[6][termios.VTIME] = 1, 0
-            _set(modes)
+            while True:
+                try:
+                    _set(modes)
+                    break
+                except InterruptedError:  # it was in the background, and fg(1) has come, or its end
+                    if self._signals.intersection(_ENDS):
+                        return
         self._drawn = None
         _write(_ENTER)
 
     def _leave(self):
-        """Give it back; raise OSError."""
+        """Give it back, unless another has it already; raise OSError."""
+        if _is_in_background():
+            return
         try:
             _write(_LEAVE)
         finally:
@@ -161,6 +171,9 @@ class _Screen:
         while True:
             if self._defect is not None:
                 raise self._defect
+            status = self._obey()
+            if status is not None:
+                return status
             self._draw()
             ready = select.select([self._wake] + keys, [], [], INTERVAL)[0]
             if self._wake in ready:
@@ -170,16 +183,13 @@ class _Screen:
                 if not typed:
                     return 128 + signal.SIGHUP
                 self._keys += typed.decode("ascii", "replace")
-            status = self._obey()
-            if status is not None:
-                return status
 
     def _obey(self):
         """Do what signals and keys want; return the exit status if that is the end."""
+        for number in self._signals.intersection(_ENDS):  # before SIGCONT, which may have come with it
+            return 0 if number == signal.SIGINT else 128 + number
         while self._signals:
             number = self._signals.pop()
-            if number in _ENDS:
-                return 0 if number == signal.SIGINT else 128 + number
             if number == signal.SIGTSTP:
                 self._suspend()
                 self._signals.discard(signal.SIGCONT)
@@ -207,20 +217,21 @@ class _Screen:
         lines = self._render(self._answer, columns).split("\n")
         while lines and not lines[-1]:
             lines.pop()
-        silence = time.monotonic() - self._answered
-        if silence > SILENCE:
+        shown, silence = [], time.monotonic() - self._answered
+        if silence > SILENCE:  # wherever one has scrolled to
             words = "no answer for %s%s" % (units.age(int(silence)), "" if self._words is None else ": " + self._words)
             words = cut(words, columns, ".")
-            lines[:0] = [paint(words, RED) if self._has_colours else words]
-        self._page, rest = rows, ""
-        if len(lines) > rows > 1:
-            self._page = rows - 1
+            shown.append(paint(words, RED) if self._has_colours else words)
+        room = max(1, rows - len(shown))
+        is_cut = len(lines) > room > 1
+        self._page = room - is_cut
         self._last = max(0, len(lines) - self._page)
         self._top = min(self._top, self._last)
-        shown = lines[self._top:self._top + self._page]
-        if len(lines) > rows > 1:
-            rest = "lines %d to %d of %d; arrows, Page Up and Page Down scroll, q ends" % (self._top + 1, self._top + len(shown), len(lines))
+        shown += lines[self._top:self._top + self._page]
+        if is_cut:
+            rest = "lines %d to %d of %d; arrows, Page Up and Page Down scroll, q ends" % (self._top + 1, self._top + self._page, len(lines))
             shown.append(cut(rest, columns, "."))
+        del shown[rows:]
         shown += [""] * (rows - len(shown))
         text = ""
         if self._drawn is None or len(self._drawn) != rows:
@@ -243,6 +254,14 @@ def _same(line, old):
     while start and start < len(line) and not width(line[start]) and line[start] != "\x1b":
         start -= 1
     return start
+
+
+def _is_in_background():
+    """Tell whether the terminal is another job's now (tcgetpgrp(3))."""
+    try:
+        return os.tcgetpgrp(1) != os.getpgrp()
+    except OSError:
+        return False  # there are no jobs
 
 
 def _set(modes):

@@ -47,15 +47,23 @@ sys.exit(code)
 
 # What a shell does: the program is a job of its own, in the foreground.
 SHELL = """
-import os, signal, sys
+import os, signal, sys, time
 pid = os.fork()
 if not pid:
     os.setpgid(0, 0)
-    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    os.tcsetpgrp(0, os.getpgrp())
-    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    if "SHELL_STAYS" not in os.environ:
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        os.tcsetpgrp(0, os.getpgrp())
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
     os.execv(sys.executable, [sys.executable, "program.py"])
-open("pid", "w").write(str(pid))
+with open("new pid", "w") as file:
+    file.write(str(pid))
+os.rename("new pid", "pid")
+while "SHELL_STAYS" in os.environ and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+    if os.path.exists("fg"):
+        os.tcsetpgrp(0, pid)
+        os.remove("fg")
+    time.sleep(0.02)
 status = os.waitpid(pid, 0)[1]
 sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 99)
 """
@@ -248,6 +256,39 @@ def test_a_stop_gives_the_terminal_back_and_a_continuation_takes_it_again(run, t
     one.wait_lines("x")
     one.type("q")
     one.end((0, ""))
+
+
+def test_in_the_background_it_stops_and_goes_on_in_the_foreground_or_ends(run, tmp_path):
+    """As after `status -watch &`, and as timeout(1) starts what it starts."""
+    for ending in False, True:
+        one = run("x\n", has_shell=True, SHELL_STAYS="1")
+        one.wait((tmp_path / "pid").exists, "a PID")
+        pid = int((tmp_path / "pid").read_text())
+        one.wait(lambda: Path("/proc/%d/stat" % pid).read_text().rpartition(")")[2].split()[0] == "T", "a stop")
+        if ending:
+            os.kill(pid, signal.SIGTERM)
+        else:
+            (tmp_path / "fg").write_text("")
+            one.wait(lambda: not (tmp_path / "fg").exists(), "the foreground")
+        os.kill(pid, signal.SIGCONT)
+        if not ending:
+            one.wait_lines("x")
+            one.type("q")
+        one.end((128 + signal.SIGTERM if ending else 0, ""))
+        assert any(one.terminal.lines()) != ending
+        (tmp_path / "pid").unlink()
+
+
+def test_that_there_is_no_answer_is_seen_wherever_one_has_scrolled_to(run):
+    one = run(TEN, columns=70)
+    one.wait(lambda: one.terminal.lines()[0] == "line 0")
+    one.type("G")
+    one.wait(lambda: one.terminal.lines()[0] == "line 5")
+    one.show("fatal: it is gone\n")
+    one.wait(lambda: one.terminal.lines()[0].endswith("it is gone"))
+    one.type("G")
+    one.wait(lambda: one.terminal.lines()[1:5] == ["line 6", "line 7", "line 8", "line 9"])
+    assert one.terminal.lines()[5].startswith("lines 7 to 10 of 10")
 
 
 @pytest.mark.parametrize("trouble", ["fatal: it is gone\n", "hang\n"])
