@@ -66,7 +66,7 @@ def test_every_key_is_in_the_manual_once_with_its_default_its_modes_and_the_flag
         assert choice in words
 
 
-OF_OPTIONS, OF_COMMANDS = re.search(r"^\.Sh OPTIONS$(.*)^\.Sh COMMANDS$(.*)^\.Sh CONTROL SOCKET$", COMMAND, re.S | re.M).groups()
+OF_OPTIONS, OF_COMMANDS = re.search(r"^\.Sh OPTIONS$(.*)^\.Sh COMMANDS$(.*)^\.Sh STATUS$", COMMAND, re.S | re.M).groups()
 
 
 @pytest.mark.parametrize("name, row", [*options.COMMANDS.items(), *options.ASKING.items()])
