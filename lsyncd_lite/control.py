@@ -9,7 +9,7 @@ import time
 
 from lsyncd_lite.errors import Fatal, changes, reason
 from lsyncd_lite.mirror.pair import State
-from lsyncd_lite.paths import show, to_bytes, to_text
+from lsyncd_lite.paths import listed, show, to_bytes, to_text
 from lsyncd_lite.system.control import Occupied, Server
 
 SUFFIXES = (b".conf.lua", b".conf", b".ini", b".json", b".lua")
@@ -168,7 +168,7 @@ class Control:
             names = [sync.config.name for sync in syncs]
             near = difflib.get_close_matches(to_text(wanted), names, 1)
             raise _Refused("there is no sync %s%s; there are: %s" % (
-                show(name), "; did you mean %s?" % show(near[0]) if near else "", ", ".join(map(show, names[:100])) or "none yet"))
+                show(name), "; did you mean %s?" % show(near[0]) if near else "", listed(list(map(show, names)))))
         return found
 
     def _status(self, request, _client):

@@ -4,6 +4,8 @@ Text that came from a configuration or the command line is UTF-8 with
 surrogateescape, so that every byte string survives the way to str and back.
 """
 
+_LISTED = 10  # names in a message that could have hundreds
+
 
 def to_bytes(text):
     """Return the bytes of a str that a reader or the command line made."""
@@ -72,3 +74,8 @@ def below(path, directory):
 def is_in(path, directories):
     """Tell whether a relative path is one of some directories, or below one."""
     return any(path == directory or path.startswith(directory + b"/") for directory in directories)
+
+
+def listed(names):
+    """Return texts (list of str) for a message: all of a few, the first of many and how many more."""
+    return ", ".join(names[:_LISTED]) + (" and %d more" % (len(names) - _LISTED) if len(names) > _LISTED else "") or "none"

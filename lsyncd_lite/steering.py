@@ -6,7 +6,7 @@ import time
 from lsyncd_lite.config import config as configuration
 from lsyncd_lite.config import settings
 from lsyncd_lite.errors import ConfigError, Fatal
-from lsyncd_lite.paths import show, to_bytes
+from lsyncd_lite.paths import listed, show, to_bytes
 from lsyncd_lite.report import screen, status, table
 from lsyncd_lite.report.columns import cut
 from lsyncd_lite.system import ask
@@ -125,7 +125,7 @@ def of_file(path, sync, interval=0.0, is_left=False):
         chosen = [facts for facts in shot["syncs"] if wanted in (facts["name"], facts["section"])]
         if not chosen:
             raise Fatal("there is no sync %s in %s; there are: %s" % (
-                wanted, show(path), ", ".join(facts["name"] for facts in shot["syncs"][:100]) or "none"))
+                wanted, show(path), listed([facts["name"] for facts in shot["syncs"]])))
         shot["syncs"] = chosen
     return shot
 

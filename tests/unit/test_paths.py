@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from lsyncd_lite.paths import below, join, show, split, to_bytes, to_text
+from lsyncd_lite.paths import below, join, listed, show, split, to_bytes, to_text
 
 
 @pytest.mark.parametrize("path", [b"", b"a", b"\xff\xfe", b"\xc3\xa9", b"a\xc3", b"\x00\x01\x7f\x80", bytes(range(256))])
@@ -58,3 +58,8 @@ def test_below(path, directory, expected):
 def test_split(path, directory, name):
     assert split(path) == (directory, name)
     assert join(directory, name) == path
+
+
+@pytest.mark.parametrize("names, words", [([], "none"), (["a"], "a"), (list("abcdefghij"), "a, b, c, d, e, f, g, h, i, j"), (["a"] * 300, ", ".join(["a"] * 10) + " and 290 more")])
+def test_of_many_names_some_are_listed(names, words):
+    assert listed(names) == words
