@@ -80,7 +80,7 @@ def test_a_table_without_colours_where_there_is_no_terminal(daemon, cli, src, ds
     assert re.fullmatch(r"lsyncd-lite \S+, pid %d, up for \d+ s, watches 1.*" % one.pid, lines[0]) and lines[1:3] == ["2 syncs: 1 waiting, 1 idle", ""]
     assert lines[3].startswith("SYNC  STATE    SOURCE → TARGET") and lines[4].startswith("bad   waiting  %s → %s2/" % (src, dst)) and lines[5] == "  error: rsync ended with 12: told to fail with 12"
     assert lines[7].startswith("www   idle     %s → %s/ " % (src, dst)) and lines[8:] == [""]
-    assert cli("status", "www").stdout.split("\n")[1] == "1 sync: 1 idle"
+    assert cli("status", "www").stdout.split("\n")[1] == "1 sync: idle"
 
 
 def test_queued_paths_of_any_name_are_named(daemon, cli, src, dst):
@@ -97,7 +97,7 @@ def test_the_status_file_is_read_where_it_is_named(daemon, cli, src, dst):
     one.stop()
     ended = cli("status", "-s", one.statusfile)
     lines = ended.stdout.split("\n")
-    assert ended.returncode == 0 and re.fullmatch(r"status file %s, written \d+ s ago" % one.statusfile, lines[0]) and lines[2:4] == ["stopping: signal 15", "2 syncs: 2 idle"]
+    assert ended.returncode == 0 and re.fullmatch(r"status file %s, written \d+ s ago" % one.statusfile, lines[0]) and lines[2:4] == ["stopping: signal 15", "2 syncs: all idle"]
     ended = cli("status", "-s", one.statusfile, "-json", "ab/2")
     assert ended.stderr == ""
     read = json.loads(ended.stdout)
@@ -118,7 +118,7 @@ def test_the_status_file_of_lsyncd_is_read(cli, tmp_path, src, dst):
     one = subprocess.Popen(["lsyncd", str(tmp_path / "lsyncd.conf")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         wait_for(lambda: "Inotify watching" in cli("status", "-s", tmp_path / "status").stdout or (tmp_path / "status").exists(), "a status file")
-        wait_for(lambda: "1 idle" in cli("status", "-s", tmp_path / "status").stdout, "an idle sync")
+        wait_for(lambda: ": idle" in cli("status", "-s", tmp_path / "status").stdout, "an idle sync")
         make(src, "file")
         lines = wait_for(lambda: [line for line in cli("status", "-v", "-s", tmp_path / "status").stdout.split("\n") if line == "    file"], "a queued path")
         assert len(lines) == 2  # Create and Modify
