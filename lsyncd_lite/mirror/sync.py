@@ -40,7 +40,7 @@ class Sync(Pair):
         self._flushed = False      # what is queued is due, however young
         self._in_flight = None     # Queue of what is planned or running, made when it is asked for
         if self.starting:
-            self.queue.add(b"", WHOLE, now - config.delay)
+            self.queue.add(b"", WHOLE, now)
 
     # ---- changes come in ---------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class Sync(Pair):
             return None
         if self.stopping or self._flushed:
             return AT_ONCE
-        early = len(self.queue) + len(self.moves) > self.config.maxDelays
+        early = self.starting and not self.running or len(self.queue) + len(self.moves) > self.config.maxDelays
         due = AT_ONCE if early else since + self.config.delay
         return max(due, self._full_after) if self.queue.is_whole() else due
 

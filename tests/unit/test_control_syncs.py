@@ -3,7 +3,7 @@
 import pytest
 
 import test_eventsync
-from test_sync import AGAIN, OK, PARTIAL, Mode, Pair
+from test_sync import AGAIN, OK, PARTIAL, REDO, Mode, Pair
 
 from lsyncd_lite.mirror.change import WHOLE
 from lsyncd_lite.mirror.events import Events, Kind
@@ -108,6 +108,19 @@ def test_a_start_has_to_be_over():
     assert not pair.sync.is_settled(mark)
     pair.run(OK)
     assert pair.sync.is_settled(mark)
+
+
+def test_a_start_is_due_at_once_and_no_older_than_it_is_also_after_a_retreat():
+    pair = Pair(init=True, delay=15)
+    assert pair.due <= 0 and pair.sync.oldest == 0
+    job = pair.take()
+    pair.change(b"a", at=3)
+    assert pair.sync.oldest == 0
+    pair.end(job, REDO)
+    assert pair.due == 6  # half of the time at most
+    pair.run(OK)
+    pair.change(b"b", at=9)
+    assert pair.due == 24
 
 
 def test_what_only_a_later_full_sync_makes_equal_is_not_settled_before():
