@@ -168,6 +168,7 @@ class Sync(Pair):
         """Turn what is in a queue, but for what touches running jobs, into ready jobs."""
         since = queue.since
         if queue is self.queue and queue.is_whole():
+            since = earliest(since, self.held.since)
             self._put_back(queue, self.held.take(), since)
         whole = queue.is_whole()
         self._in_flight = None

@@ -3,6 +3,7 @@
 import pytest
 
 import test_eventsync
+import test_pair
 from test_sync import AGAIN, OK, PARTIAL, REDO, Mode, Pair
 
 from lsyncd_lite.mirror.change import WHOLE
@@ -119,8 +120,34 @@ def test_a_start_is_due_at_once_and_no_older_than_it_is_also_after_a_retreat():
     pair.end(job, REDO)
     assert pair.due == 6  # half of the time at most
     pair.run(OK)
-    pair.change(b"b", at=9)
-    assert pair.due == 24
+    pair.sent(20)
+    pair.change(b"b", at=21)
+    assert pair.due == 36
+
+
+def test_what_has_failed_partly_is_not_forgotten_as_a_later_full_sync_takes_it():
+    pair = Pair()
+    pair.change(b"a")
+    mark = pair.sync.mark(1)
+    pair.run(PARTIAL)
+    pair.sync.want_full(pair.now + 1)
+    job = pair.take(pair.now + 6)
+    assert job.entries[0][0] == b"" and not pair.sync.held and not pair.sync.is_settled(mark) and pair.sync.oldest == 0
+    pair.end(job, OK)
+    assert pair.run(OK) and pair.sync.is_settled(mark)  # which compares the content
+
+
+def test_what_a_hook_was_told_in_vain_is_waited_for_also_if_it_is_told_with_something_new():
+    pair = test_pair.Pair(False, ["after"], afterFailure="again")
+    pair.change(b"a")
+    mark = pair.sync.mark(0.1)
+    assert pair.runs(after=1) == ["job a", "after a"] and not pair.sync.is_settled(mark)
+    pair.change(b"b", at=0.5)
+    pair.end(pair.next())
+    hook = pair.next()
+    assert test_pair.called(hook) == "after a b" and not pair.sync.is_settled(mark)
+    pair.end(hook)
+    assert pair.sync.is_settled(mark)
 
 
 def test_what_only_a_later_full_sync_makes_equal_is_not_settled_before():
