@@ -211,21 +211,21 @@ def _run(arguments):
         except OSError as error:
             raise ConfigError(["cannot read the configuration: %s" % reason(error)]) from None
 
-    def printed(argv):
-        """Return what a command prints that names targets; raise ValueError."""
-        from lsyncd_lite.system import printed as command
-        return command.printed(argv, manager.breathe)
+    def load(breathe=None):
+        """Read the configuration; breathe(): called now and then while that lasts (None: the manager's)."""
+        def printed(argv):
+            """Return what a command prints that names targets; raise ValueError."""
+            from lsyncd_lite.system import printed as command
+            return command.printed(argv, breathe or manager.breathe)
 
-    def load():
-        """Read the configuration."""
         config = read(lambda: configuration.load(filename, overrides, pairs, printed))
         if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process
             config.settings.nodaemon = True
         return config
 
-    def checked():
+    def checked(breathe=None):
         """Read it, and look where it wants files of ours."""
-        config = load()
+        config = load(breathe)
         private.check(config.settings)
         canary.check(config)
         return config
@@ -254,7 +254,7 @@ def _run(arguments):
     except ConfigError as error:
         manager.stopping(error.lines[0])
         raise
-    return _start(config, log, lambda: busy(checked()), manager)
+    return _start(config, log, lambda breathe: busy(checked(breathe)), manager)
 
 
 def _within(directory, call):

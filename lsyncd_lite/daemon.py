@@ -41,7 +41,7 @@ class Daemon:
     """One run of the program, from the first watch to the exit status."""
 
     def __init__(self, config, log, reload, manager):
-        """config: a Config; log: a Log; reload(): returns the Config read again, or raises ConfigError; manager: who is told. Raises Fatal."""
+        """config: a Config; log: a Log; reload(breathe): returns the Config read again, or raises ConfigError; manager: who is told. Raises Fatal."""
         self._config = config
         self._log = log
         self._manager = manager
@@ -381,7 +381,7 @@ class Daemon:
     def _hang_up(self):
         """As `reload`, and nobody is told."""
         try:
-            config = self._reload()
+            config = self._reload(self._breathe)
             plan = self._plan(config)
             state = self._keeper.state if config.settings.stateDir == self._config.settings.stateDir else _state(config)
         except (ConfigError, ScriptError, Fatal, ImportError) as error:
