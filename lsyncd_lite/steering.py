@@ -17,6 +17,7 @@ NOT_RUNNING = 3       # of status: nobody answers (as systemctl(1) has it)
 CONFIGURATION = b"/etc/lsyncd-lite/%s.conf"
 PATHS = 100           # queued paths of a sync that status -v names
 STARTING = 3600.0     # seconds that a daemon may take until it can be steered, once it has said that it is starting
+STRANGE_PATIENCE = 2.0  # seconds for an answer of what may be no daemon of ours
 WATCH_PATIENCE = 5.0  # seconds for an answer that is asked for again and again
 
 
@@ -49,11 +50,15 @@ def daemons(given):
         found = [path for path in found if os.path.basename(path) == to_bytes(wanted) + b".sock"]
     alive, troubles = [], []
     for path in found:
+        is_strange = os.path.dirname(path) == ask.shared(os.environb)
         try:
-            ask.connect(path).close()
+            if is_strange:
+                ask.ask(path, {"do": "status"}, STRANGE_PATIENCE)
+            else:
+                ask.connect(path).close()
             alive.append(path)
-        except ask.Unreachable as error:
-            if not error.is_dead:
+        except Fatal as error:
+            if not is_strange and not error.is_dead:
                 troubles.append(str(error))
     if alive:
         return alive
