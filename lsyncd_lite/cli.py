@@ -45,13 +45,13 @@ def help_of(command):
     return "\n".join(lines)
 
 
-def parse(arguments, known=None):
+def parse(arguments, known=None, command=""):
     """Return ({option: value or list}, [words]) of command line arguments; raise ConfigError.
 
     "pairs" among the options is a list of (mode, values), in the order in which they
     were given. One or two hyphens are the same, and so are `-NAME VALUE` and
     `-NAME=VALUE`. An option of two values is beyond what argparse says in one line
-    without naming `--`. known: {name: Option} of those that are known (None: all that are no command's).
+    without naming `--`. known: {name: Option} of those that are known (None: all that are no command's); command: whose they are.
     """
     known = OPTIONS if known is None else known
     given, words, rest = {}, [], list(arguments)
@@ -65,7 +65,7 @@ def parse(arguments, known=None):
             break
         name, equals, value = argument[2 if argument.startswith("--") else 1:].partition("=")
         if name not in known:
-            raise ConfigError(["unknown option %s; -help lists them" % show(argument)])
+            raise ConfigError(["unknown option %s; %s-help lists them" % (show(argument), command and command + " ")])
         metavars = known[name].metavars.split()
         if equals:
             rest.insert(0, value)
@@ -143,7 +143,7 @@ def _command(command, arguments):
         return _say(help_of(command))
 
     def read():
-        given, words = parse(arguments, {name: ASKING[name] for name in command.options})
+        given, words = parse(arguments, {name: ASKING[name] for name in command.options}, command.name)
         if len(words) > len(command.words.split()):
             raise ConfigError(["%s: %s" % (command.name, "one sync at most, not %s" % ", ".join(map(show, words)) if command.words
                                            else "takes no sync, it is for the whole daemon: %s" % show(words[0]))])
