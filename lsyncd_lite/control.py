@@ -191,7 +191,6 @@ class Control:
             left -= len(facts["paths"])
         return {"ok": True, "snapshot": snapshot}
 
-
     def _named(self, words, syncs):
         """Return an answer with a line for each of some syncs: its name and words(sync)."""
         return {"ok": True, "lines": ["%s: %s" % (show(sync.config.name), words(sync)) for sync in syncs]}
