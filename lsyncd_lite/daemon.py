@@ -296,11 +296,12 @@ class Daemon:
                 new.add(sync)
             syncs.append(sync)
         begun = list(new)
+        for sync in begun:
+            before = [old for old in old_syncs if old.config.section == sync.config.section]
+            sync.paused = any(old.paused and (old in left or all(other.paused for other in before)) for old in before)
         for sync in left:
             self._told.pop(sync, None)
             self._jobs.forget(sync)
-            for other in begun:
-                other.paused = other.paused or sync.paused and other.config.section == sync.config.section
             heirs = [heir for heir in syncs if (heir.config.source, heir.config.target)
                      == (sync.config.source, sync.config.target)]
             anew = heirs or [other for other in begun if other.config.name == sync.config.name]

@@ -304,6 +304,22 @@ def test_a_pass_can_be_asked_how_far_it_is_be_paused_and_be_waited_for(daemon, c
     assert waiting.wait(LIMIT) == 0 and not list(Path(str(tmp_path) + ".run").iterdir())
 
 
+def test_a_target_that_joins_what_is_paused_is_paused(daemon, cli, src, dst, tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("%s/1\n" % dst)
+    one = daemon(text="[settings]\nlogfile = {0}/daemon0/log\nstatusFile = {0}/daemon0/status\n[sync www]\nsource = {1}\ntargetsFrom = {2}\n"
+                 "[sync other]\nsource = {1}\ntarget = {3}/other\n".format(tmp_path, src, hosts, dst))
+    done(cli, "pause", "www")
+    hosts.write_text("%s/1\n%s/2\n" % (dst, dst))
+    done(cli, "reload")
+    assert [sync["paused"] for sync in status(cli)["syncs"]] == [False, True, True]
+    done(cli, "resume", "www/%s/1" % dst)
+    hosts.write_text("%s/1\n%s/2\n%s/3\n" % (dst, dst, dst))
+    done(cli, "reload")
+    assert [sync["paused"] for sync in status(cli)["syncs"]] == [False, False, True, False]
+    assert one.running()
+
+
 def test_a_reload_may_move_the_socket(daemon, cli, src, dst, tmp_path):
     one = daemon(sync(src, dst, name="www"))
     text = one.conf.read_text()
