@@ -393,9 +393,11 @@ def test_what_others_have_beside_it_is_no_daemon(serve, loop, path, tmp_path, mo
             web.listen(4)
             answering.set()
             while not ended.is_set():
-                one = web.accept()[0]
-                one.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
-                one.close()
+                with web.accept()[0] as one:
+                    try:
+                        one.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+                    except OSError:
+                        pass  # who has asked has gone
     answering, ended = threading.Event(), threading.Event()
     thread = threading.Thread(target=others)
     thread.start()
