@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from churn import MIXED, Churn
+from churn import Churn
 from harness import BY_RSYNC, LASTING, LIMIT, WAYS, differences, processes, sync, tree
 from test_tunnels import FORWARDS
 
@@ -21,7 +21,6 @@ SEED, ROUNDS = (int(os.environ.get("LSYNCD_LITE_" + name, default)) for name, de
 PARALLEL = tuple(way for way in LASTING if way != "rsyncssh")  # that may have several processes
 OPERATIONS = 30  # a round, at most
 PATIENCE = 100   # seconds
-KINDS = [kind for kind in MIXED if kind != "device"]  # rsync ends with 2 where one takes the place of a file that it is about to open
 STEPS = ("", "", "flush", "retry", "reload", "pause resume", "full")
 
 
@@ -34,7 +33,7 @@ def told(one, **request):
 
 def play(one, src, targets, fault=lambda: None, steps=STEPS):
     """Change src in rounds, each with a wait at its end; targets: {way: directory}; fault(): does some harm; steps: commands between changes."""
-    pace, churn = random.Random(SEED), Churn(src, SEED, KINDS)
+    pace, churn = random.Random(SEED), Churn(src, SEED)
     for number in range(ROUNDS):
         churn.tidy()
         del churn.script[:]
