@@ -180,9 +180,9 @@ class Sync(Pair):
                 return
         else:
             entries = queue.take()
-        self._flushed = self._flushed and bool(self.queue)
         if whole:
             self.queue.put_back(self._after_full.take(), since)
+        self._flushed = (self._flushed or self.starting) and bool(self.queue)  # what follows on a full sync waits no longer than that
         settled = float("inf") if self.running else self._settled
         for job in self.mode.plan(entries, source, settled, wall):
             job.since, job.held = since, held
