@@ -45,13 +45,13 @@ def help_of(command):
     return "\n".join(lines)
 
 
-def parse(arguments, known=None):
+def parse(arguments, known=None, command=""):
     """Return ({option: value or list}, [words]) of command line arguments; raise ConfigError.
 
     "pairs" among the options is a list of (mode, values), in the order in which they
     were given. One or two hyphens are the same, and so are `-NAME VALUE` and
     `-NAME=VALUE`. An option of two values is beyond what argparse says in one line
-    without naming `--`. known: {name: Option} of those that are known (None: all that are no command's).
+    without naming `--`. known: {name: Option} of those that are known (None: all that are no command's); command: whose they are.
     """
     known = OPTIONS if known is None else known
     given, words, rest = {}, [], list(arguments)
@@ -65,7 +65,7 @@ def parse(arguments, known=None):
             break
         name, equals, value = argument[2 if argument.startswith("--") else 1:].partition("=")
         if name not in known:
-            raise ConfigError(["unknown option %s; -help lists them" % show(argument)])
+            raise ConfigError(["unknown option %s; %s-help lists them" % (show(argument), command and command + " ")])
         metavars = known[name].metavars.split()
         if equals:
             rest.insert(0, value)
@@ -143,7 +143,7 @@ def _command(command, arguments):
         return _say(help_of(command))
 
     def read():
-        given, words = parse(arguments, {name: ASKING[name] for name in command.options})
+        given, words = parse(arguments, {name: ASKING[name] for name in command.options}, command.name)
         if len(words) > len(command.words.split()):
             raise ConfigError(["%s: %s" % (command.name, "one sync at most, not %s" % ", ".join(map(show, words)) if command.words
                                            else "takes no sync, it is for the whole daemon: %s" % show(words[0]))])
@@ -211,21 +211,21 @@ def _run(arguments):
         except OSError as error:
             raise ConfigError(["cannot read the configuration: %s" % reason(error)]) from None
 
-    def printed(argv):
-        """Return what a command prints that names targets; raise ValueError."""
-        from lsyncd_lite.system import printed as command
-        return command.printed(argv, manager.breathe)
+    def load(breathe=None):
+        """Read the configuration; breathe(): called now and then while that lasts (None: the manager's)."""
+        def printed(argv):
+            """Return what a command prints that names targets; raise ValueError."""
+            from lsyncd_lite.system import printed as command
+            return command.printed(argv, breathe or manager.breathe)
 
-    def load():
-        """Read the configuration."""
         config = read(lambda: configuration.load(filename, overrides, pairs, printed))
         if os.getpid() == 1:  # nobody is left to leave it to: the container ends with this process
             config.settings.nodaemon = True
         return config
 
-    def checked():
+    def checked(breathe=None):
         """Read it, and look where it wants files of ours."""
-        config = load()
+        config = load(breathe)
         private.check(config.settings)
         canary.check(config)
         return config
@@ -254,7 +254,7 @@ def _run(arguments):
     except ConfigError as error:
         manager.stopping(error.lines[0])
         raise
-    return _start(config, log, lambda: busy(checked()), manager)
+    return _start(config, log, lambda breathe: busy(checked(breathe)), manager)
 
 
 def _within(directory, call):

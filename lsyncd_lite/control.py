@@ -14,6 +14,7 @@ from lsyncd_lite.system.control import Occupied, Server
 
 SUFFIXES = (b".conf.lua", b".conf", b".ini", b".json", b".lua")
 BREATH = 0.05       # seconds between two looks for requests, as something takes long
+HELD_UP = 2.0       # seconds after which who waits for an answer is told that it comes
 PATHS_MOST = 10000  # queued paths that one answer names
 SCANNING = 600.0    # seconds that a scan may take whose findings are to be flushed
 FLUSHES_MOST = 50   # scans that are waited for, to flush what they find
@@ -33,7 +34,8 @@ class Control:
         self._server = None
         self._wanted = None      # (controlSocket, path) that is used, or was tried in vain
         self._is_steerable = False
-        self._todo = []          # (request, Client) of those that change something
+        self._todo = []          # (request, Client) of those that change something, the first of which may be at work
+        self._held_up = []       # the Clients of those that were told that they come later
         self._waits = []         # _Wait
         self._flushes = []       # (request, [(Watched, number)], a time): of what scans find until then at most
         self._breath_at = 0.0    # when `breathe` has something to do
@@ -83,11 +85,16 @@ class Control:
         self._is_steerable = True
 
     def breathe(self):
-        """Answer while something takes long: called for every directory."""
+        """Answer while something takes long, as a reload and a large tree do: called again and again."""
         now = time.monotonic()
-        if self._server is not None and self._breath_at <= now:
-            self._breath_at = now + BREATH
-            self._server.turn()
+        if self._server is None or self._breath_at > now:
+            return
+        self._breath_at = now + BREATH
+        self._server.turn()
+        for request, client in self._todo:
+            if client not in self._held_up and client.since + HELD_UP <= now:
+                self._held_up.append(client)
+                client.send({"note": "%s takes a while: the daemon is reading its configuration, or a large tree" % request["do"]}, True)
 
     @property
     def due(self):
@@ -104,12 +111,13 @@ class Control:
 
     def act(self, now):
         """Do what was asked for, and answer those whose time has come; not for a callback, as it may change what there is."""
-        todo, self._todo = self._todo, []
-        for request, client in todo:
+        for request, client in list(self._todo):
             if not client.gone:
                 answer = self._guarded(lambda: _ACTIONS[request["do"]](self, request, client), request)
                 if answer is not None:
                     client.send(answer)
+            self._todo.pop(0)
+        self._held_up.clear()
         for flush in list(self._flushes):
             request, looks, until = flush
             if until <= now or all(watched.has_looked(number) and not watched.is_unsettled for watched, number in looks):
@@ -137,6 +145,7 @@ class Control:
             return self._guarded(lambda: self._status(request, client), request)
         self._todo.append((request, client))
         if not self._is_steerable:
+            self._held_up.append(client)
             client.send({"note": "it is starting: %s is for when everything is watched" % request["do"]}, True)
         return None
 
@@ -181,7 +190,6 @@ class Control:
             facts["paths"] = [show(path) or "." for path in sync.queued(min(count, left))]
             left -= len(facts["paths"])
         return {"ok": True, "snapshot": snapshot}
-
 
     def _named(self, words, syncs):
         """Return an answer with a line for each of some syncs: its name and words(sync)."""

@@ -41,7 +41,7 @@ class Daemon:
     """One run of the program, from the first watch to the exit status."""
 
     def __init__(self, config, log, reload, manager):
-        """config: a Config; log: a Log; reload(): returns the Config read again, or raises ConfigError; manager: who is told. Raises Fatal."""
+        """config: a Config; log: a Log; reload(breathe): returns the Config read again, or raises ConfigError; manager: who is told. Raises Fatal."""
         self._config = config
         self._log = log
         self._manager = manager
@@ -296,11 +296,12 @@ class Daemon:
                 new.add(sync)
             syncs.append(sync)
         begun = list(new)
+        for sync in begun:
+            before = [old for old in old_syncs if old.config.section == sync.config.section]
+            sync.paused = any(old.paused and (old in left or all(other.paused for other in before)) for old in before)
         for sync in left:
             self._told.pop(sync, None)
             self._jobs.forget(sync)
-            for other in begun:
-                other.paused = other.paused or sync.paused and other.config.section == sync.config.section
             heirs = [heir for heir in syncs if (heir.config.source, heir.config.target)
                      == (sync.config.source, sync.config.target)]
             anew = heirs or [other for other in begun if other.config.name == sync.config.name]
@@ -381,7 +382,7 @@ class Daemon:
     def _hang_up(self):
         """As `reload`, and nobody is told."""
         try:
-            config = self._reload()
+            config = self._reload(self._breathe)
             plan = self._plan(config)
             state = self._keeper.state if config.settings.stateDir == self._config.settings.stateDir else _state(config)
         except (ConfigError, ScriptError, Fatal, ImportError) as error:

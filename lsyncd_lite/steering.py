@@ -17,6 +17,7 @@ NOT_RUNNING = 3       # of status: nobody answers (as systemctl(1) has it)
 CONFIGURATION = b"/etc/lsyncd-lite/%s.conf"
 PATHS = 100           # queued paths of a sync that status -v names
 STARTING = 3600.0     # seconds that a daemon may take until it can be steered, once it has said that it is starting
+STRANGE_PATIENCE = 2.0  # seconds for an answer of what may be no daemon of ours
 WATCH_PATIENCE = 5.0  # seconds for an answer that is asked for again and again
 
 
@@ -49,10 +50,16 @@ def daemons(given, timeout=ask.PATIENCE):
         found = [path for path in found if os.path.basename(path) == to_bytes(wanted) + b".sock"]
     alive, troubles, until = [], [], time.monotonic() + timeout
     for path in found:
+        is_strange = os.path.dirname(path) == ask.shared(os.environb)
         try:
-            ask.connect(path, ask.left(until)).close()
+            if is_strange:
+                ask.ask(path, {"do": "status"}, min(STRANGE_PATIENCE, ask.left(until)))
+            else:
+                ask.connect(path, ask.left(until)).close()
             alive.append(path)
-        except ask.Unreachable as error:
+        except Fatal as error:
+            if is_strange:
+                continue
             if error.is_stuck:  # it runs: that it does not answer is told by who asks it
                 alive.append(path)
             elif not error.is_dead:

@@ -448,7 +448,9 @@ class Watched:
 
     def has_looked(self, number):
         """Tell whether all that had happened at a `look_now` was given to the syncs; files that are still being written were not."""
-        return self.tree is not None and not self.is_silent and not self.has_unread and (
+        if self.tree is None:  # in one pass, and at the end, nothing is looked at
+            return not self._opens and not any(sync.absent for sync in self.syncs)
+        return not self.is_silent and not self.has_unread and (
             self._scan_at is None and not self._scan_aside.busy or self._scans_ended >= number)
 
     @property

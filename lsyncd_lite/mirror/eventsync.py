@@ -77,7 +77,7 @@ class EventSync(Pair):
         if not place and below(self.config.source, move.place) is not None:
             self.want_full(now)
         known = [bool(path) and not self.filter.excludes(*split(path), move.is_dir) for path in (origin, place)]
-        if all(known) and self.takes_moves and self.queue.is_clean(origin) and not (move.is_dir and self.filter.positional):
+        if all(known) and self._tells_moves and self.queue.is_clean(origin) and not (move.is_dir and self.filter.positional):
             self.queue.add_move(origin, place, move.is_dir, now, self._due_after(now))
             return
         if known[0]:
@@ -90,6 +90,14 @@ class EventSync(Pair):
         if self.begins_again and not self.stopping:
             self._start_again = self.starting and bool(self.running)
             self.starting = True
+            for event in [event for event in self.queue if event.kind is Kind.MOVE and not event.taken]:
+                if event.kind is Kind.MOVE and event.order is not None:  # else it went with another
+                    self.queue.split(event, now, event.due)
+
+    @property
+    def _tells_moves(self):
+        """Whether a rename may be told as one: the start-up, when it comes, meets what there is after it, and to do it then would undo it."""
+        return self.takes_moves and not self.starting
 
     def _add(self, kind, path, is_dir, now):
         self.queue.add(kind, path, is_dir, now, self._due_after(now))
@@ -278,7 +286,8 @@ class EventSync(Pair):
     def _put_back(self, events, now, due, killed):
         self.queue.put_back(events, due)
         for event in events:  # a rename that was killed may have been done; one that fails again and again cannot be done
-            if event.kind is Kind.MOVE and (killed or event.attempts >= TROUBLE and not self.failed):
+            if event.kind is Kind.MOVE and (
+                    killed or self.starting or event.attempts >= TROUBLE and not self.failed):
                 self.queue.split(event, now, due)
 
     def _started(self, verdict, words, now, wall, job):
@@ -349,7 +358,7 @@ class EventSync(Pair):
     def _restore(self, kind, is_dir, paths, now):
         """Queue an event of an earlier run, as far as it is still told of."""
         known = [path for path in paths if not self.filter.excludes(*split(path), is_dir)]
-        if kind is Kind.MOVE and len(known) == 2 and self.takes_moves:
+        if kind is Kind.MOVE and len(known) == 2 and self._tells_moves:
             self.queue.add_move(*paths, is_dir, now, now)
             return
         for path in known:

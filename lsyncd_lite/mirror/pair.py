@@ -262,8 +262,9 @@ class Pair:
         if outcome is not None and job.purpose != PROBE and told is None:
             if outcome.verdict in (Verdict.OK, Verdict.LOOK):
                 if self.config.onBatch.after is not None and job.purpose not in (CLEANING, LOST):
+                    about = None if self._owed else job.since
                     hook = self._pay(paths, status, attempt)
-                    hook.about = job.since
+                    hook.about = about
                     self._stage(hook, now)
             elif outcome.verdict in (Verdict.PARTIAL, Verdict.AGAIN, Verdict.DIE) and self.config.onBatch.failed is not None:
                 self._stage(self._hook("failed", paths, status, attempt), now)

@@ -43,8 +43,8 @@ _NO_TARGET = re.compile(rb'rsync: .*(?:mkdir|change_dir#\d) ".*"(?: \(in .*\))? 
 # It has not found the program that was to reach the host.
 _NO_SHELL = re.compile(rb"rsync: .*Failed to exec (.+): No such file or directory")
 
-# A parent of a listed path was renamed while rsync read the list.
-_OVERTAKEN = b"invalid path from sender"
+# A parent of a listed path was renamed while rsync read the list; a device took the place of a file that it was about to send.
+_OVERTAKEN = re.compile(rb"invalid path from sender|attempt to copy device contents without --copy-devices")
 
 # A dead peer has to end a job.
 TIMEOUT = 300  # seconds without traffic
@@ -123,7 +123,7 @@ class Rsync:
             self._receiver_is_broken = True
             verdict = Verdict.AGAIN if b"--ignore-missing-args" in job.argv else Verdict.REDO
             return verdict, "the receiver refuses missing entries; removals go in an rsync of their own"
-        if status == 2 and any(_OVERTAKEN in line for line in output):
+        if status == 2 and any(map(_OVERTAKEN.search, output)):
             return Verdict.AGAIN, "the source changed under rsync's eyes"
         if status == _STOPPED or status in (0, 23, 24) and any(map(_SKIPPED.match, output)):  # 0: that of an rsync daemon's client
             if job.empties:

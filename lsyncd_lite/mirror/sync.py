@@ -40,7 +40,7 @@ class Sync(Pair):
         self._flushed = False      # what is queued is due, however young
         self._in_flight = None     # Queue of what is planned or running, made when it is asked for
         if self.starting:
-            self.queue.add(b"", WHOLE, now - config.delay)
+            self.queue.add(b"", WHOLE, now)
 
     # ---- changes come in ---------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class Sync(Pair):
             return None
         if self.stopping or self._flushed:
             return AT_ONCE
-        early = len(self.queue) + len(self.moves) > self.config.maxDelays
+        early = self.starting and not self.running or len(self.queue) + len(self.moves) > self.config.maxDelays
         due = AT_ONCE if early else since + self.config.delay
         return max(due, self._full_after) if self.queue.is_whole() else due
 
@@ -168,6 +168,7 @@ class Sync(Pair):
         """Turn what is in a queue, but for what touches running jobs, into ready jobs."""
         since = queue.since
         if queue is self.queue and queue.is_whole():
+            since = earliest(since, self.held.since)
             self._put_back(queue, self.held.take(), since)
         whole = queue.is_whole()
         self._in_flight = None
@@ -179,9 +180,9 @@ class Sync(Pair):
                 return
         else:
             entries = queue.take()
-        self._flushed = self._flushed and bool(self.queue)
         if whole:
             self.queue.put_back(self._after_full.take(), since)
+        self._flushed = (self._flushed or self.starting) and bool(self.queue)  # what follows on a full sync waits no longer than that
         settled = float("inf") if self.running else self._settled
         for job in self.mode.plan(entries, source, settled, wall):
             job.since, job.held = since, held

@@ -22,16 +22,22 @@ class Unreachable(Fatal):
 
 
 def directories(environ):
-    """Return the directories (patterns, bytes) in which daemons have their sockets; in a unit that is its own alone."""
+    """Return the directories (patterns, bytes) in which daemons have their sockets; in a unit of ours that is its own alone."""
     own = environ.get(b"RUNTIME_DIRECTORY", b"").split(b":")[0]
-    if own:
+    if own and own != shared(environ):
         return [own]
     found = [b"/run/lsyncd-lite", b"/run/lsyncd-lite@*"]
     if not os.path.isdir(b"/run"):
         found = [b"/var" + name for name in found]
     if environ.get(b"XDG_RUNTIME_DIR"):
         found.append(os.path.join(environ[b"XDG_RUNTIME_DIR"], b"lsyncd-lite"))
-    return found
+    return found + [own] * bool(own)
+
+
+def shared(environ):
+    """Return the directory (bytes) of the unit that we are called in, if it is not named after us: others may have sockets there; or None."""
+    own = environ.get(b"RUNTIME_DIRECTORY", b"").split(b":")[0]
+    return own if own.startswith(b"/run/") and b"/lsyncd-lite" not in own else None
 
 
 def sockets(environ):

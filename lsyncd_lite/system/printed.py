@@ -14,7 +14,7 @@ from lsyncd_lite.system.process import environment
 
 LIMIT = 10.0     # seconds
 LARGEST = 1 << 20  # bytes
-_BREATH = 1.0    # seconds between two calls of breathe()
+_BREATH = 0.25   # seconds between two calls of breathe()
 _WORDS = 4096    # bytes of its standard error output of which the last line is told
 _NAP = 0.01      # seconds between two looks whether it has ended, once it has closed its output
 

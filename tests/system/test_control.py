@@ -14,6 +14,8 @@ import pytest
 
 from harness import LIMIT, SCRIPT, environment, make, mirroring, names, sync
 
+from lsyncd_lite.system import ask
+
 
 def status(cli, *argv):
     """Return the snapshot that `status -json` prints."""
@@ -263,6 +265,61 @@ def test_reload_tells_what_is_wrong_and_of_what_it_warns(daemon, cli, src, dst):
     assert ended.returncode == 255 and "takes no sync, it is for the whole daemon: www" in ended.stderr
 
 
+def test_a_reload_that_takes_long_is_waited_for_and_the_daemon_answers_meanwhile(daemon, cli, src, dst, tmp_path):
+    hold, holds = tmp_path / "hold", tmp_path / "holds"
+    command = "while [ -e %s ]; do touch %s; sleep 0.05; done; echo %s" % (hold, holds, dst)
+    one = daemon(text="[settings]\nlogfile = {0}/daemon0/log\nstatusFile = {0}/daemon0/status\n[sync www]\nsource = {1}\ntargetsFrom = !{2}\n".format(
+        tmp_path, src, command))
+    hold.touch()
+    reloading = in_background(tmp_path, "reload")
+    one.wait_path(holds)
+    pausing = in_background(tmp_path, "pause")
+    assert len(status(cli)["syncs"]) == 1
+    for running, name in (reloading, "reload"), (pausing, "pause"):
+        assert running.stderr.readline() == "%s takes a while: the daemon is reading its configuration, or a large tree\n" % name
+    assert pausing.poll() is None
+    hold.unlink()
+    assert reloading.communicate(timeout=LIMIT) == ("the configuration was read again: 1 sync\n", "")
+    assert pausing.communicate(timeout=LIMIT) == ("www/%s: paused\n" % dst, "")
+
+
+def test_a_pass_can_be_asked_how_far_it_is_be_paused_and_be_waited_for(daemon, cli, src, dst, rsync, tmp_path):
+    slow = rsync()
+    make(src, "a")
+    slow.hold()
+    conf = tmp_path / "pass.ini"
+    conf.write_text("[settings]\nmaxProcesses = 1\n" + "".join(
+        "[sync %s]\nsource = %s\ntarget = %s\nrsync.binary = %s\n" % (name, src, dst / name, slow.path) for name in ("one", "two")))
+    one = daemon(argv=["-onepass", conf], name="pass")
+    one.wait(slow.calls, "the job")
+    assert {(sync["state"], sync["in_flight"], sync["queued"]) for sync in status(cli)["syncs"]} == {("starting", 1, 0), ("starting", 0, 1)}
+    done(cli, "pause")
+    waiting = in_background(tmp_path, "wait")
+    assert re.match("(one|two): paused, 1 change waits\n", waiting.stderr.readline())
+    slow.release()
+    one.wait_log("full sync finished")
+    assert one.running() and waiting.poll() is None
+    done(cli, "resume")
+    assert one.ended() == 0 and names(dst / "one") == names(dst / "two") == {"a"}
+    assert waiting.wait(LIMIT) == 0 and not list(Path(str(tmp_path) + ".run").iterdir())
+
+
+def test_a_target_that_joins_what_is_paused_is_paused(daemon, cli, src, dst, tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("%s/1\n" % dst)
+    one = daemon(text="[settings]\nlogfile = {0}/daemon0/log\nstatusFile = {0}/daemon0/status\n[sync www]\nsource = {1}\ntargetsFrom = {2}\n"
+                 "[sync other]\nsource = {1}\ntarget = {3}/other\n".format(tmp_path, src, hosts, dst))
+    done(cli, "pause", "www")
+    hosts.write_text("%s/1\n%s/2\n" % (dst, dst))
+    done(cli, "reload")
+    assert [sync["paused"] for sync in status(cli)["syncs"]] == [False, True, True]
+    done(cli, "resume", "www/%s/1" % dst)
+    hosts.write_text("%s/1\n%s/2\n%s/3\n" % (dst, dst, dst))
+    done(cli, "reload")
+    assert [sync["paused"] for sync in status(cli)["syncs"]] == [False, False, True, False]
+    assert one.running()
+
+
 def test_a_reload_may_move_the_socket(daemon, cli, src, dst, tmp_path):
     one = daemon(sync(src, dst, name="www"))
     text = one.conf.read_text()
@@ -281,6 +338,22 @@ def test_stop_returns_when_the_daemon_has_ended(daemon, cli, src, dst, tmp_path)
     make(src, "a")
     assert done(cli, "stop") == ["the daemon has ended"]
     assert one.process.wait(LIMIT) == 0 and not (tmp_path / "pid").exists() and (dst / "a").exists()
+
+
+def test_who_waits_as_the_daemon_is_stopped_hears_that_all_has_arrived(daemon, cli, src, dst, tmp_path, rsync):
+    slow = rsync()
+    one = daemon(sync(src, dst, name="www", delay=0.1, rsync={"binary": slow.path}))
+    slow.hold()
+    make(src, "a")
+    one.wait_status("www", in_flight="1")
+    make(src, "b")
+    with ask.connect(os.fsencode(str(tmp_path) + ".run/daemon.sock")) as waiting:
+        stopping = in_background(tmp_path, "stop")
+        one.wait_log("a command: sending what is pending")
+        waiting.sendall(b'{"do": "wait"}\n')
+        slow.release()
+        assert json.loads(waiting.makefile().readline()) == {"ok": True, "lines": []}
+    assert stopping.wait(LIMIT) == 0 and names(dst) == {"a", "b"}
 
 
 def test_stop_has_a_limit(daemon, cli, src, dst, rsync):

@@ -84,6 +84,15 @@ def test_what_cannot_be_parsed_is_one_line(arguments, expected):
     assert [line.strip() for line in caught.value.lines] == [expected.strip()]
 
 
+@pytest.mark.parametrize("arguments, expected", [
+    (["pause", "-timeout", "3"], "unknown option -timeout; pause -help lists them"),
+    (["wait", "-timeout", "-1"], "option -timeout: -1 is not allowed here; allowed: a number of seconds, 0 or more"),
+    (["wait", "a", "b"], "wait: one sync at most, not a, b"), (["stop", "now"], "stop: takes no sync, it is for the whole daemon: now"),
+    (["status", "-socket"], "option -socket: allowed: -socket FILE")])
+def test_what_a_command_does_not_take_is_one_line(run, arguments, expected):
+    assert run(*arguments) == (255, [], [expected])
+
+
 def test_options_that_are_settings_come_from_their_table():
     for key in settings.KEYS:
         if key.option is not None:

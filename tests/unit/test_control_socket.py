@@ -5,12 +5,13 @@ import os
 import select
 import socket
 import stat
+import threading
 import time
 from types import SimpleNamespace
 
 import pytest
 
-from lsyncd_lite import control
+from lsyncd_lite import control, steering
 from lsyncd_lite.errors import Fatal
 from lsyncd_lite.system import ask
 from lsyncd_lite.system import control as module
@@ -365,3 +366,48 @@ def test_the_socket_is_called_as_the_configuration(filename, modes, environ, exp
 def test_without_a_service_manager_it_is_where_such_things_are(uid, environ, expected, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     assert control.default_path(SimpleNamespace(filename=b"/x.conf"), environ) == expected
+
+
+@pytest.mark.parametrize("environ, expected", [
+    ({}, ["/run/lsyncd-lite", "/run/lsyncd-lite@*"]),
+    ({"XDG_RUNTIME_DIR": "/run/user/1"}, ["/run/lsyncd-lite", "/run/lsyncd-lite@*", "/run/user/1/lsyncd-lite"]),
+    ({"RUNTIME_DIRECTORY": "/run/lsyncd-lite@www:/run/x", "XDG_RUNTIME_DIR": "/run/user/1"}, ["/run/lsyncd-lite@www"]),
+    ({"RUNTIME_DIRECTORY": "/elsewhere"}, ["/elsewhere"]),
+    ({"RUNTIME_DIRECTORY": "/run/deploy"}, ["/run/lsyncd-lite", "/run/lsyncd-lite@*", "/run/deploy"]),
+    ({"RUNTIME_DIRECTORY": "/run/user/1/deploy", "XDG_RUNTIME_DIR": "/run/user/1"},
+     ["/run/lsyncd-lite", "/run/lsyncd-lite@*", "/run/user/1/lsyncd-lite", "/run/user/1/deploy"])])
+def test_in_a_unit_of_something_else_daemons_are_where_they_always_are(environ, expected):
+    assert [os.fsdecode(name) for name in ask.directories({os.fsencode(key): os.fsencode(value) for key, value in environ.items()})] == expected
+
+
+def test_what_others_have_beside_it_is_no_daemon(serve, loop, path, tmp_path, monkeypatch):
+    (tmp_path / "unit").mkdir()
+    strange = [os.fsencode(str(tmp_path / "unit" / name)) for name in ("web.sock", "ours.sock")]
+    serve(path)
+    monkeypatch.setattr(ask, "sockets", lambda environ: [path, *strange])
+    monkeypatch.setattr(ask, "shared", lambda environ: os.fsencode(str(tmp_path / "unit")))
+
+    def others():
+        with socket.socket(socket.AF_UNIX) as web:
+            web.bind(strange[0])
+            web.listen(4)
+            answering.set()
+            while not ended.is_set():
+                with web.accept()[0] as one:
+                    try:
+                        one.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+                    except OSError:
+                        pass  # who has asked has gone
+    answering, ended = threading.Event(), threading.Event()
+    thread = threading.Thread(target=others)
+    thread.start()
+    answering.wait()
+    try:
+        assert steering.daemons({}) == [path]
+        with pytest.raises(ask.Unreachable, match="no lsyncd-lite called web runs: "):
+            steering.daemons({"socket": "web"})
+    finally:
+        ended.set()
+        with socket.socket(socket.AF_UNIX) as last:
+            last.connect(strange[0])
+        thread.join()

@@ -3,7 +3,8 @@
 import pytest
 
 import test_eventsync
-from test_sync import AGAIN, OK, PARTIAL, Mode, Pair
+import test_pair
+from test_sync import AGAIN, OK, PARTIAL, REDO, Mode, Pair
 
 from lsyncd_lite.mirror.change import WHOLE
 from lsyncd_lite.mirror.events import Events, Kind
@@ -107,6 +108,45 @@ def test_a_start_has_to_be_over():
     mark = pair.sync.mark(0)
     assert not pair.sync.is_settled(mark)
     pair.run(OK)
+    assert pair.sync.is_settled(mark)
+
+
+def test_a_start_is_due_at_once_and_no_older_than_it_is_also_after_a_retreat():
+    pair = Pair(init=True, delay=15)
+    assert pair.due <= 0 and pair.sync.oldest == 0
+    job = pair.take()
+    pair.change(b"a", at=3)
+    assert pair.sync.oldest == 0
+    pair.end(job, REDO)
+    assert pair.due == 6  # half of the time at most
+    pair.run(OK)
+    assert pair.sent(7) == [b"a"]  # which a full sync does not look into
+    pair.change(b"b", at=21)
+    assert pair.due == 36
+
+
+def test_what_has_failed_partly_is_not_forgotten_as_a_later_full_sync_takes_it():
+    pair = Pair()
+    pair.change(b"a")
+    mark = pair.sync.mark(1)
+    pair.run(PARTIAL)
+    pair.sync.want_full(pair.now + 1)
+    job = pair.take(pair.now + 6)
+    assert job.entries[0][0] == b"" and not pair.sync.held and not pair.sync.is_settled(mark) and pair.sync.oldest == 0
+    pair.end(job, OK)
+    assert pair.run(OK) and pair.sync.is_settled(mark)  # which compares the content
+
+
+def test_what_a_hook_was_told_in_vain_is_waited_for_also_if_it_is_told_with_something_new():
+    pair = test_pair.Pair(False, ["after"], afterFailure="again")
+    pair.change(b"a")
+    mark = pair.sync.mark(0.1)
+    assert pair.runs(after=1) == ["job a", "after a"] and not pair.sync.is_settled(mark)
+    pair.change(b"b", at=0.5)
+    pair.end(pair.next())
+    hook = pair.next()
+    assert test_pair.called(hook) == "after a b" and not pair.sync.is_settled(mark)
+    pair.end(hook)
     assert pair.sync.is_settled(mark)
 
 

@@ -271,6 +271,32 @@ def test_events_that_are_lost_while_the_start_up_runs_make_another():
     assert pair.runs() == ["startup"] and pair.due is None
 
 
+def test_a_rename_that_a_start_up_has_met_is_not_done_again():
+    pair = Pair(Mode(startup=True), init=False, delay=5)
+    pair.tell(CREATE, b"x/a", at=0)
+    pair.runs(20)
+    pair.move(b"a", b"b", at=30)
+    pair.move(b"c", b"a")
+    pair.move(b"b", b"c")
+    pair.sync.want_full(31)
+    startup = pair.next()
+    pair.move(b"d", b"e")
+    pair.end(startup)
+    assert startup.argv == [b"startup"] and not any("Move" in words for words in pair.runs(60))
+    assert pair.due is None
+    pair.move(b"e", b"f")
+    assert pair.runs(90) == ["Move e f"]
+
+
+def test_a_rename_that_has_failed_before_a_start_up_is_not_tried_after_it():
+    pair = Pair(Mode(startup=True), init=False, delay=0)
+    pair.move(b"a", b"b", at=1)
+    rename = pair.next()
+    pair.sync.want_full(1)
+    pair.end(rename, AGAIN)
+    assert pair.runs(60) == ["startup", "Delete a", "Create b"]
+
+
 def test_lost_events_without_start_up_change_nothing():
     pair = Pair(Mode(startup=False))
     pair.sync.want_full(0)

@@ -490,7 +490,8 @@ def test_the_words_hold_the_first_line_of_output_escaped():
     ("probe", 2, [REFUSED], Verdict.REDO), ("batch", 2, [b"x", REFUSED], Verdict.REDO), ("batch", 2, [b"x"], Verdict.DIE),
     ("batch", 2, [], Verdict.DIE), ("full", 2, [REFUSED], Verdict.DIE),
     ("batch", 12, [REFUSED], Verdict.AGAIN), ("batch", 0, [REFUSED], Verdict.OK),
-    ("batch", 2, [b"invalid path from sender: a/b"], Verdict.AGAIN), ("full", 2, [b"invalid path from sender: a/b"], Verdict.AGAIN)])
+    ("batch", 2, [b"invalid path from sender: a/b"], Verdict.AGAIN), ("full", 2, [b"invalid path from sender: a/b"], Verdict.AGAIN),
+    ("batch", 2, [b"attempt to copy device contents without --copy-devices", b"rsync error: protocol incompatibility (code 2) at sender.c(480)"], Verdict.AGAIN)])
 def test_a_receiver_that_refuses_missing_entries_is_no_reason_to_die(kind, code, output, expected):
     made = mode()
     entries = {"batch": [(b"gone", PLACE)], "full": [(b"", WHOLE)]}
