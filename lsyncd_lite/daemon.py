@@ -11,6 +11,7 @@ import time
 
 from lsyncd_lite.canary import Canaries
 from lsyncd_lite.control import Control
+from lsyncd_lite.counting import Counts
 from lsyncd_lite.errors import ConfigError, Fatal, ScriptError, changes, lacking
 from lsyncd_lite.jobs import Jobs, lacks
 from lsyncd_lite.keeping import Keeper
@@ -66,6 +67,7 @@ class Daemon:
         self._beat_at = 0.0
         self._keeper = Keeper(_state(config), log)
         self._canaries = Canaries(self._loop.wake, log)
+        self._counts = Counts(self._loop.wake)
         self._told = {}        # Sync → the failure that was logged last
         self._refused = None   # what is wrong with the configuration that was refused last
 
@@ -452,6 +454,7 @@ class Daemon:
                 self._log("Normal", "%s: time for a full sync" % sync.config.name)
                 sync.want_full(now)
         self._changed = self._canaries.turn(self._trees, now) or self._changed
+        self._counts.turn(self._syncs)
         self._keeper.keep(self._syncs, now)
         due = self._reports.due(self._changed, self._syncs)
         if due is not None and due <= now:
@@ -480,6 +483,8 @@ class Daemon:
 
     def snapshot(self, syncs, points=False):
         """Return what there is to say of some syncs, and of us (see report/snapshot.py); points: their last hour, too."""
+        for sync in syncs:
+            self._counts.want(sync)
         trees = [watched.tree for watched in self._trees if watched.tree is not None]
         facts = {"started": self._started, "line": self._line(), "refused": self._refused,
                  "configuration": None if self._config.filename is None else show(self._config.filename),

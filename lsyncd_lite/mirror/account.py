@@ -27,16 +27,19 @@ _SHORT = re.compile("-[A-Za-z0-9]*P")
 class Account:
     """What one job has told. shown: the user has asked for the same, so nothing is taken away.
 
-    bytes, files: whose content was sent; progress: the last Progress, or None; due: the (bytes, files) of one that tells nothing, should it succeed.
+    bytes, files: whose content was sent; progress: the last Progress, or None; due: the (bytes, files) of one that tells nothing, should it succeed;
+    finds_more: rsync has not found all there is; expected: about how many names that are, from others (None: not known).
     """
 
-    __slots__ = ("shown", "bytes", "files", "progress", "due")
+    __slots__ = ("shown", "bytes", "files", "progress", "due", "finds_more", "expected")
 
     def __init__(self, shown=False):
         self.shown = shown
         self.bytes = self.files = 0
         self.progress = None
         self.due = 0, 0
+        self.expected = None
+        self.finds_more = False
 
     def hear(self, line):
         """Take a whole line (bytes, without its end) that a job has printed; return what is left of it for others."""
@@ -76,12 +79,13 @@ class Account:
         self.bytes = _number(number, power, 1000)
         files, total, percent = done.files, done.of, int(percent)
         if sent is not None:
-            self.files, total = int(sent), int(of)
+            self.files, total, self.finds_more = int(sent), int(of), found == b"ir"
             files = total - int(ahead)
-            if found == b"ir":  # it still finds more, so nothing is known of the whole
-                total = None
         left = None if hours is None else int(hours) * 3600 + int(minutes) * 60 + int(seconds)
-        if total is None:
+        if self.finds_more:  # what rsync says of the whole is of what it has found
+            total = self.expected if (self.expected or 0) > (files or 0) else None
+            percent, left = None if total is None else 100 * (files or 0) // total, None
+        elif total is None:
             percent = left = None
         elif 2 * self.files < (files or 0):  # rsync counts what it sends only, and most of it is equal
             percent, left = 100 * files // total, None

@@ -489,7 +489,12 @@ class Pair:
     @property
     def progress(self):
         """The Progress of the full sync that runs; None where there is none, or nothing was told yet."""
-        return next((job.account.progress for job in self.running if job.purpose == FULL and job.account is not None), None)
+        return None if self.full_job is None else self.full_job.account.progress
+
+    @property
+    def full_job(self):
+        """The full sync that runs and tells how far it is, or None."""
+        return next((job for job in self.running if job.purpose == FULL and job.account is not None), None)
 
     @property
     def state(self):

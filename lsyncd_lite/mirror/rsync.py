@@ -270,8 +270,9 @@ class Rsync:
 
 def too_many(config, count=None):
     """Return the words for a job that would delete more than maxDelete of a SyncConfig; count: how many (int or str), where it is known."""
-    return ("would delete %s entries of the target, more than maxDelete = %d: held until it is released (-release %s)"
-            % ("too many" if count is None else count, config.maxDelete, show(config.name)))
+    from shlex import quote
+    return ("would delete %s entries of the target, more than maxDelete = %d: held until lsyncd-lite release %s"
+            % ("too many" if count is None else count, config.maxDelete, quote(show(config.name))))
 
 
 class _Plan:

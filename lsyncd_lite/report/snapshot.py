@@ -74,7 +74,7 @@ def of_sync(sync, now, history=None, points=False):
         "files": files_sent,
         # of the full sync that runs: {"bytes", "percent", "files" (names that are done with), "of" (so many), "rate" (bytes a second),
         # "left" (seconds)}, each of which may be None
-        "progress": None if progress is None else progress._asdict(),
+        "progress": None if progress is None else _progress(progress, now - sync.full_job.began),
         # {"file", "age" (since the first touch that has not arrived, None: all have), "lag" (of the last that has),
         # "late" (it is older than it should be), "trouble" (why it cannot be touched, in words, or None)}
         "canary": sync.canary.facts(now) if sync.canary is not None else None,
@@ -95,6 +95,14 @@ def memory():
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return None
+
+
+def _progress(progress, lasted):
+    """Return what there is to say of a Progress after so many seconds; where rsync has not found everything yet, the time left is by names."""
+    facts = progress._asdict()
+    if facts["left"] is None and facts["percent"]:
+        facts["left"] = int(lasted * (100 - facts["percent"]) / facts["percent"])
+    return facts
 
 
 def _age(at, now):

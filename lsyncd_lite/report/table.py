@@ -229,7 +229,7 @@ class _Table:
     @staticmethod
     def _beneath(sync):
         """Yield (words, colour) about a sync."""
-        if sync["last_error"] is not None:
+        if sync["last_error"] not in (None, sync["held"]):
             yield "error: %s" % sync["last_error"], RED
             words = []
             if sync["failing_for"] is not None:
@@ -239,8 +239,7 @@ class _Table:
             if words:
                 yield ", ".join(words), None
         if sync["held"] is not None:
-            yield "held: %s" % sync["held"], YELLOW
-            yield "lsyncd-lite release %s lets it be done, once" % quote(sync["name"]), None
+            yield sync["held"], YELLOW
         if sync["lacks"] is not None:
             yield "waits: %s" % sync["lacks"], RED
         if sync.get("awaits") is not None:

@@ -78,6 +78,16 @@ def test_the_progress_of_a_full_sync_is_told_while_it_runs(src, dst, daemon, ask
     assert "kB/s" not in one.log()
 
 
+def test_how_far_a_full_sync_of_a_large_tree_is_is_told_before_rsync_knows(src, dst, daemon, asked):
+    for number in range(150):  # it looks 10 000 names ahead
+        make(src, *("d%d/%d" % (number, name) for name in range(100)))
+    daemon(sync(src, dst, name="www", rsync={"bwlimit": 300}), wait=False)
+    found = wait_for(lambda: ((asked("www") or {}).get("progress") or {}).get("of") and asked("www")["progress"], "a whole")
+    assert found["of"] == 15151 and found["files"] < 5000 and 0 <= found["percent"] < 50
+    left = wait_for(lambda: (asked("www")["progress"] or {}).get("left"), "time left")
+    assert 0 < left < 600
+
+
 def test_the_progress_of_a_full_sync_without_rsync_is_told_while_it_runs(src, dst, tmp_path, daemon, asked):
     make(src, "d/e")
     (src / "f").write_bytes(b"x" * 100000)

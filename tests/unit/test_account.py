@@ -38,6 +38,22 @@ def test_what_a_piece_does_not_tell_is_as_it_was():
     assert account.files == 3 and account.progress.files == 4 and account.progress.of == 302
 
 
+def test_while_rsync_finds_more_others_say_how_many_there_are():
+    account = Account()
+    finding = b"\r          100  99%%  942.38kB/s    0:00:00 (xfr#%d, ir-chk=%d/1011)"
+    account.hear(finding % (8, 1003))
+    assert account.finds_more and account.progress[1:4] == (None, 8, None)
+    account.expected = 2000
+    account.hear(finding % (300, 511))
+    account.hear(WITHIN)  # is of what is found, too
+    assert account.progress == Progress(32768, 25, 500, 2000, 0, None)
+    account.expected = 400  # some have come since they were counted
+    account.hear(finding % (300, 511))
+    assert account.progress[1:4] == (None, 500, None)
+    account.hear(b"\r          100  50%  942.38kB/s    0:00:07 (xfr#900, to-chk=10/1011)")
+    assert not account.finds_more and account.progress == Progress(100, 50, 1001, 1011, 964997, 7)
+
+
 @pytest.mark.parametrize("line", [
     b"rsync: [sender] send_files failed to open \"/src/x\": Permission denied (13)", b"rsync error: some files (code 23) at main.c(1)",
     b"so far: 1 x", b"so far: 1 2 3", b"so far so good", b"  1,000  50%    9.77kB/s    1:02:03", b"equal: done", b"a\rb", b"\rsent 3 bytes"])

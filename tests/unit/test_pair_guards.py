@@ -94,7 +94,7 @@ def test_a_stopped_rsync_is_held(status, output, verdict, check):
     assert found is verdict
     if verdict is HELD:
         assert all(job.argv[-1].endswith(b"/.") for job in mode.plan([(b"", WHOLE)], Source({b"a": file()}), 0, WALL))  # it is there
-        assert ("12 entries" if output else "too many entries") in words and "maxDelete = 5" in words and "-release www" in words
+        assert ("12 entries" if output else "too many entries") in words and "maxDelete = 5" in words and "lsyncd-lite release www" in words
 
 
 def test_a_limit_of_the_users_own_is_no_guard():
