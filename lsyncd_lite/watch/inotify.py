@@ -23,6 +23,7 @@ IN_IGNORED = 0x00008000
 IN_ONLYDIR = 0x01000000
 IN_DONT_FOLLOW = 0x02000000
 IN_EXCL_UNLINK = 0x04000000
+IN_MASK_ADD = 0x20000000
 IN_ISDIR = 0x40000000
 
 _BUFFER = 1 << 18
@@ -53,8 +54,12 @@ class Inotify:
             raise _error()
 
     def add(self, path, mask):
-        """Return the wd that watches a path; raise OSError (ENOSPC: no watches left, inotify_add_watch(2))."""
-        wd = _add_watch(self.fd, path, mask)
+        """Return the wd that watches a path; raise OSError (ENOSPC: no watches left, inotify_add_watch(2)).
+
+        What is watched already gets what the mask has besides (IN_MASK_ADD): to replace a mask the kernel clears it first,
+        and what happens in that moment is told to nobody.
+        """
+        wd = _add_watch(self.fd, path, mask | IN_MASK_ADD)
         if wd < 0:
             raise _error()
         return wd

@@ -18,7 +18,7 @@ _instances = []  # of the process, as the limit does not know of its parts
 def port(mask, known):
     """Return a Port for a tree, of the instance with the fewest; raise OSError: EMFILE when there is none and no new one, or no descriptor.
 
-    mask: that of all its watches (two masks for one wd would replace each other); known: a container of the tree's wds,
+    mask: that of all its watches (two masks for one wd would add up); known: a container of the tree's wds,
     in which a wd is from when it is added, before more is read, until it is removed.
     """
     same = [shared for shared in _instances if shared.mask == mask]

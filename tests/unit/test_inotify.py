@@ -3,6 +3,8 @@
 import errno
 import os
 import struct
+import subprocess
+import sys
 
 import pytest
 
@@ -37,7 +39,7 @@ def test_constants_are_those_of_the_kernel():
     """<linux/inotify.h>"""
     expected = dict(MODIFY=2, ATTRIB=4, CLOSE_WRITE=8, MOVED_FROM=0x40, MOVED_TO=0x80, CREATE=0x100, DELETE=0x200, DELETE_SELF=0x400,
                     MOVE_SELF=0x800, UNMOUNT=0x2000, Q_OVERFLOW=0x4000, IGNORED=0x8000, ONLYDIR=1 << 24, DONT_FOLLOW=1 << 25,
-                    EXCL_UNLINK=1 << 26, ISDIR=1 << 30)
+                    EXCL_UNLINK=1 << 26, MASK_ADD=1 << 29, ISDIR=1 << 30)
     assert {name: getattr(inotify, "IN_" + name) for name in expected} == expected
 
 
@@ -64,3 +66,21 @@ def test_errors_of_the_kernel_are_oserrors(tmp_path):
         assert caught.value.errno == errno.ENOENT and caught.value.strerror == os.strerror(errno.ENOENT)
     finally:
         instance.close()
+
+
+def test_nothing_is_lost_while_a_directory_that_is_watched_is_watched_again(tmp_path):
+    """As it is whenever a directory appears in it."""
+    here, one, seen = os.fsencode(str(tmp_path)), Inotify(), set()
+    try:
+        wd = one.add(here, IN_CREATE)
+        with subprocess.Popen([sys.executable, "-c", "import os, sys\nfor number in range(5000): os.mkdir('%s/%d' % (sys.argv[1], number))", str(tmp_path)]) as maker:
+            is_over = False
+            while not is_over:
+                is_over = maker.poll() is not None
+                for _again in range(20):
+                    assert one.add(here, IN_CREATE) == wd
+                for data in iter(one.read, b""):
+                    seen.update(name for _wd, _mask, _cookie, name in parse_events(data))
+    finally:
+        one.close()
+    assert len(seen) == 5000
