@@ -13,8 +13,6 @@ from lsyncd_lite.paths import show, to_bytes
 from lsyncd_lite.report import page
 from lsyncd_lite.system import ask, atomic
 
-NOT_RUNNING = 3  # exit status: nobody answers (as systemctl(1) has it)
-
 
 def run(sync, given, say):
     """Write the page about a sync (its name, or None) where option html of `given` wants it, "-": to the standard output.
@@ -36,7 +34,7 @@ def run(sync, given, say):
             if "s" in given or isinstance(error, ask.Unreachable):
                 _write(page.render(page.nothing(time.time()), _host(), str(error)), given["html"], say)
             raise
-        code, found = NOT_RUNNING, [left]
+        code, found = steering.NOT_RUNNING, [left]
     if len(found) > 1:
         raise Fatal("option -html: %d daemons run: say which, by -socket" % len(found))
     _write(page.render(found[0], _host()), given["html"], say)
